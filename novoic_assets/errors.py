@@ -1,0 +1,17 @@
+"""The errors a user may see.
+
+Their messages are shown at the command line and in Dagster's log, so they say what is wrong and what
+to do, and never quote a session id, a speaker id, a file name or a transcript word.
+"""
+
+
+class NovoicError(Exception):
+    """Something that stops a run or a command, told in one line that is safe to show."""
+
+
+class StorageError(NovoicError):
+    """The raw folder or the store cannot be read or written."""
+
+
+class MassRemovalError(NovoicError):
+    """A listing lost so many known inputs that removing them needs somebody's word."""
