@@ -1,0 +1,37 @@
+"""The quarantine asset: a view of what the stages refused."""
+
+import dagster as dg
+
+from novoic_assets.assets.features import audio_features, text_features
+from novoic_assets.assets.parsed import parsed_transcripts
+from novoic_assets.assets.raw import raw_audio, raw_metadata, raw_transcripts
+from novoic_assets.assets.reporting import OWNERS, TAGS, markdown_table, plain_errors, table_metadata
+from novoic_assets.resources.configured import Store
+from novoic_assets.sessions.incremental import fingerprint
+from novoic_assets.sessions.quarantine import QUARANTINE, count_reasons, read_quarantine
+from novoic_assets.sessions.reasons import DESCRIPTIONS, Reason
+
+
+@dg.asset(
+    group_name="training",
+    deps=[raw_metadata, raw_transcripts, raw_audio, parsed_transcripts, text_features, audio_features],
+    kinds={"deltalake"},
+    owners=OWNERS,
+    tags=TAGS,
+    code_version="1",
+)
+@plain_errors
+def quarantine(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult[None]:
+    """What the stages refused, counted by stage and reason; `novoic quarantine --list` names the sessions."""
+    refused = read_quarantine(store.tables)
+    counts = count_reasons(refused)
+    if counts:
+        context.log.warning(f"{refused.num_rows} inputs are in quarantine")
+    rows = [(stage, reason, count, DESCRIPTIONS[Reason(reason)]) for (stage, reason), count in counts.items()]
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(QUARANTINE, refused.num_rows),
+            "reasons": dg.MetadataValue.md(markdown_table(("stage", "reason", "count", "meaning"), rows)),
+        },
+        data_version=dg.DataVersion(fingerprint(*(repr(row) for row in refused.to_pylist()))),
+    )

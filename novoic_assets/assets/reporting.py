@@ -1,0 +1,113 @@
+"""What assets and checks tell Dagster: plain errors, column schemas, counts."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import dagster as dg
+import pyarrow as pa
+
+from novoic_assets.assets.stage import StageReport
+from novoic_assets.errors import NovoicError
+from novoic_assets.sessions.findings import Finding
+from novoic_assets.sessions.worker import place
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+OWNERS = ["team:speech"]
+TAGS = {"novoic/personal_data": "true"}
+
+
+def plain_errors(function: _Function) -> _Function:
+    """Let an asset or a check fail with a message that quotes nothing.
+
+    A NovoicError's message is made to be shown. Any other exception may quote a path, an id or a word, so
+    its type and place are told in its stead.
+    """
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes and gives
+        with _plainly():
+            return function(*args, **kwargs)
+
+    @functools.wraps(function)
+    def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with _plainly():
+            yield from function(*args, **kwargs)
+
+    return generator if inspect.isgeneratorfunction(function) else wrapper  # type: ignore[return-value]  # same signature
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    try:
+        yield
+    except (dg.Failure, GeneratorExit):
+        raise
+    except NovoicError as error:
+        message = str(error)
+    except Exception as error:  # noqa: BLE001 - scrubbed, whatever it is
+        message = f"unexpected {place(error)}; please report it"
+    else:
+        return
+    # Outside the handlers, so that the failure carries no context: Dagster would print it.
+    raise dg.Failure(message, allow_retries=False)
+
+
+def table_metadata(schema: pa.Schema, rows: int) -> dict[str, Any]:
+    """Dagster's row count and column schema of a table."""
+    columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
+    return {
+        "dagster/row_count": rows,
+        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
+    }
+
+
+def stage_result(report: StageReport, schema: pa.Schema, extra: Mapping[str, Any]) -> dg.MaterializeResult[None]:
+    """The result of an incremental stage."""
+    return dg.MaterializeResult(
+        metadata={
+            **table_metadata(schema, sum(report.reasons.values())),
+            "new": report.new,
+            "changed": report.changed,
+            "removed": report.removed,
+            "unchanged": report.unchanged,
+            "quarantined": report.quarantined,
+            "reasons": dict(report.reasons),
+            **({"internal errors": dict(report.details)} if report.details else {}),
+            "table versions": dict(report.versions),
+            **extra,
+        },
+        data_version=dg.DataVersion(report.data_version),
+    )
+
+
+def log_stage(context: dg.AssetExecutionContext, report: StageReport) -> None:
+    """Say in the run's log what a stage did."""
+    context.log.info(
+        f"{report.new} new, {report.changed} changed, {report.removed} removed, {report.unchanged} unchanged"
+    )
+    if report.quarantined:
+        codes = ", ".join(f"{reason} {count}" for reason, count in sorted(report.reasons.items()) if reason != "ok")
+        context.log.warning(f"{report.quarantined} quarantined: {codes}")
+
+
+def markdown_table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table in Markdown."""
+    names = list(header)
+    lines = [names, ["---"] * len(names), *([str(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def check_result(finding: Finding, asset: str) -> dg.AssetCheckResult:
+    """A finding as Dagster records it."""
+    return dg.AssetCheckResult(
+        asset_key=asset,
+        check_name=finding.name,
+        passed=finding.passed,
+        severity=dg.AssetCheckSeverity.ERROR if finding.is_error else dg.AssetCheckSeverity.WARN,
+        description=finding.description,
+        metadata=dict(finding.counts),
+    )

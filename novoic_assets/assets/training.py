@@ -1,0 +1,132 @@
+"""The training stage: one asset for each cohort."""
+
+import base64
+from collections.abc import Iterator
+
+import dagster as dg
+
+from novoic_assets.assets.features import audio_features, text_features
+from novoic_assets.assets.raw import raw_metadata
+from novoic_assets.assets.reporting import OWNERS, TAGS, check_result, markdown_table, plain_errors
+from novoic_assets.errors import NovoicError
+from novoic_assets.features import catalogue
+from novoic_assets.resources.configured import FeatureSettings, Publishing, Store
+from novoic_assets.sessions.reasons import OK
+from novoic_assets.training import publish
+from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
+from novoic_assets.training.dataset import SCHEMA_VERSION, Dataset, Sources, assemble
+from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS, dataset_findings
+from novoic_assets.training.picture import dataset_picture
+from novoic_assets.training.pseudonyms import load_pseudonyms
+
+Yielded = dg.MaterializeResult[None] | dg.AssetCheckResult
+
+
+def read_sources(store: Store, spacy_model: str) -> tuple[Sources, dict[str, int]]:
+    """What datasets are made of, and the versions of the tables that were read.
+
+    Raises:
+        StorageError: The store cannot be read.
+        NovoicError: The spaCy model is not installed or has no vectors.
+    """
+    patients = store.tables.patients.snapshot()
+    text, audio = store.tables.text_features.snapshot(), store.tables.audio_features.snapshot()
+    rows = patients.select().to_pylist()
+    sources = Sources(
+        patients={
+            row["patient"]: Patient(
+                row["patient"], row["age"], row["gender"], row["mmse"], row["ad_status"], row["split"]
+            )
+            for row in rows
+            if row["reason"] == OK
+        },
+        refused_patients=frozenset(row["patient"] for row in rows if row["reason"] != OK and row["patient"]),
+        text=text.select(["session", "reason", "sha256", "patient", "values"]),
+        audio=audio.select(["session", "reason", "sha256", "values"]),
+        families={"text": catalogue.text_families(spacy_model), "audio": catalogue.AUDIO_FAMILIES},
+    )
+    versions = {
+        "patients": patients.version,
+        "text_features": text.version,
+        "audio_features": audio.version,
+    }
+    return sources, versions
+
+
+def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
+    """The asset of a cohort's dataset, with its checks."""
+
+    @dg.asset(
+        name=cohort.name,
+        description=f"{cohort.description} Fixed-length arrays; read them with `load_dataset({cohort.name!r})`.",
+        group_name="training",
+        deps=[raw_metadata, text_features, audio_features],
+        kinds={"numpy", "parquet"},
+        owners=OWNERS,
+        tags=TAGS,
+        code_version=SCHEMA_VERSION,
+        check_specs=[dg.AssetCheckSpec(name, asset=cohort.name) for name in (*ERROR_CHECKS, *WARNING_CHECKS)],
+    )
+    @plain_errors
+    def dataset(
+        context: dg.AssetExecutionContext, store: Store, settings: FeatureSettings, publishing: Publishing
+    ) -> Iterator[Yielded]:
+        yield from _publish(context, cohort, store, settings, publishing)
+
+    return dataset
+
+
+def _publish(
+    context: dg.AssetExecutionContext, cohort: Cohort, store: Store, settings: FeatureSettings, publishing: Publishing
+) -> Iterator[Yielded]:
+    sources, tables = read_sources(store, settings.spacy_model)
+    storage = store.storage
+    pseudonyms = load_pseudonyms(storage)
+    made = assemble(cohort, sources, pseudonyms, publishing.covariate_names)
+    if not made.flow.included:
+        publish.retire(storage, cohort.name)
+        context.log.warning("nobody belongs to the cohort: nothing is published")
+        for finding in dataset_findings(made, made.arrays):
+            yield check_result(finding, cohort.name)
+        yield dg.MaterializeResult(metadata=_metadata(made, None), data_version=dg.DataVersion("empty"))
+        return
+    written = publish.write_version(storage, made, tables=tables, settings={"pseudonym_key": pseudonyms.key_id})
+    findings = dataset_findings(made, written.arrays)
+    for finding in findings:
+        yield check_result(finding, cohort.name)
+    failed = [finding.name for finding in findings if finding.is_error and not finding.passed]
+    if failed:
+        raise NovoicError(f"the version was not published; failed checks: {', '.join(failed)}")
+    publish.point(storage, made, written)
+    context.log.info(f"version {written.version} is {'new' if written.is_new else 'unchanged'}")
+    yield dg.MaterializeResult(metadata=_metadata(made, written), data_version=dg.DataVersion(written.version))
+
+
+def _metadata(made: Dataset, written: publish.Written | None) -> dict[str, dg.MetadataValue | int | str]:
+    flow = made.flow
+    lines = [("in", flow.sessions), ("included", flow.included)]
+    lines += [(f"excluded: {why}", count) for why, count in sorted(flow.excluded.items())]
+    lines += [(f"quarantined: {why}", count) for why, count in sorted(flow.quarantined.items())]
+    counts = [(split, row["cases"], row["controls"]) for split, row in made.counts().items()]
+    metadata: dict[str, dg.MetadataValue | int | str] = {
+        "dagster/row_count": flow.included,
+        "flow": dg.MetadataValue.md(markdown_table(("", "sessions"), lines)),
+        "classes": dg.MetadataValue.md(markdown_table(("split", "cases", "controls"), counts)),
+    }
+    if written is not None:
+        columns = [
+            dg.TableColumn(name, f"{array.dtype.name}{list(array.shape[1:]) or ''}")
+            for name, array in sorted(made.arrays.items())
+            if array.ndim and len(array) == flow.included
+        ]
+        picture = base64.b64encode(dataset_picture(made)).decode()
+        metadata |= {
+            "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
+            "version": written.version,
+            "inputs digest": made.inputs,
+            "picture": dg.MetadataValue.md(f"![classes by split, age by class](data:image/png;base64,{picture})"),
+        }
+    return metadata
+
+
+TRAINING_ASSETS = [training_asset(cohort) for cohort in COHORTS]

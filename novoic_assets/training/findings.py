@@ -1,0 +1,98 @@
+"""The checks of a dataset, on the arrays as they were written."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from novoic_assets.features.family import PATIENT, SPEAKERS, Status
+from novoic_assets.sessions.findings import Finding
+from novoic_assets.training.dataset import MODALITIES, Dataset, class_counts
+
+ERROR_CHECKS: Final = ("flow_reconciled", "patient_in_one_split", "lengths", "finite")
+WARNING_CHECKS: Final = ("not_empty", "both_classes", "patient_speech", "audible")
+
+
+def dataset_findings(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Sequence[Finding]:
+    """Check a dataset.
+
+    Args:
+        dataset: What should have been written.
+        arrays: What was written.
+
+    Returns:
+        A finding for each of `ERROR_CHECKS` and `WARNING_CHECKS`.
+    """
+    flow, counts = dataset.flow, class_counts(arrays["y"], arrays["split"])
+    empty = [f"{split} {label}" for split, row in counts.items() for label, count in row.items() if not count]
+    return [
+        Finding(
+            "flow_reconciled",
+            passed=flow.balanced and len(arrays["y"]) == flow.included,
+            is_error=True,
+            description=(
+                f"{flow.sessions} in, {flow.included} included, {sum(flow.excluded.values())} excluded,"
+                f" {sum(flow.quarantined.values())} quarantined"
+            ),
+        ),
+        _patients_in_two_splits(arrays),
+        _wrong_lengths(dataset, arrays),
+        _not_finite(arrays),
+        Finding(
+            "not_empty",
+            passed=flow.included > 0,
+            is_error=False,
+            description=f"{flow.included} sessions belong to the cohort"
+            + ("" if flow.included else "; nothing is published"),
+        ),
+        Finding(
+            "both_classes",
+            passed=not empty,
+            is_error=False,
+            description="both classes are in both splits" if not empty else f"none in {', '.join(empty)}",
+        ),
+        _with_status(arrays, "text", Status.NO_SPEECH, "patient_speech", "sessions have no patient speech"),
+        _with_status(arrays, "audio", Status.INAUDIBLE, "audible", "sessions' patients are not audible"),
+    ]
+
+
+def _patients_in_two_splits(arrays: Mapping[str, NDArray[Any]]) -> Finding:
+    pairs = set(zip(arrays["patient"].tolist(), arrays["split"].tolist(), strict=True))
+    count = len(pairs) - len({patient for patient, _ in pairs})
+    return Finding(
+        "patient_in_one_split", count == 0, is_error=True, description=f"{count} patients are in both splits"
+    )
+
+
+def _wrong_lengths(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Finding:
+    wrong = []
+    for modality in MODALITIES:
+        width = sum(len(family.value_names) for family in dataset.families[modality])
+        for speaker in SPEAKERS:
+            matrix, status = arrays[f"X_{modality}_{speaker}"], arrays[f"status_{modality}_{speaker}"]
+            expected = (len(arrays["y"]), width)
+            if matrix.shape != expected or matrix.dtype != np.float32 or status.shape != expected[:1]:
+                wrong.append(f"{modality} {speaker}")
+    return Finding(
+        "lengths",
+        passed=not wrong,
+        is_error=True,
+        description=f"unexpected shape: {', '.join(wrong)}" if wrong else "all matrices have the declared shape",
+    )
+
+
+def _not_finite(arrays: Mapping[str, NDArray[Any]]) -> Finding:
+    count = 0
+    for modality in MODALITIES:
+        for speaker in SPEAKERS:
+            ok = arrays[f"status_{modality}_{speaker}"] == str(Status.OK)
+            count += int(np.sum(~np.isfinite(arrays[f"X_{modality}_{speaker}"][ok]).all(axis=1)))
+    return Finding("finite", count == 0, is_error=True, description=f"{count} rows say ok and are not finite")
+
+
+def _with_status(
+    arrays: Mapping[str, NDArray[Any]], modality: str, status: Status, name: str, what: str
+) -> Finding:
+    count = int(np.sum(arrays[f"status_{modality}_{PATIENT}"] == str(status)))
+    return Finding(name, count == 0, is_error=False, description=f"{count} {what}", counts={"count": count})
