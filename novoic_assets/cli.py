@@ -123,13 +123,13 @@ def quarantine(
     refused = read_quarantine(_tables(store))
     if as_list:
         rows = sorted(refused.to_pylist(), key=lambda row: (row["stage"], row["reason"], row["session"] or ""))
-        columns = ("stage", "reason", "session", "line", "detail")
+        columns = ["stage", "reason", "session", "line", "detail"]
     else:
         rows = [
             {"stage": stage, "reason": reason, "count": count, "meaning": DESCRIPTIONS[Reason(reason)]}
             for (stage, reason), count in count_reasons(refused).items()
         ]
-        columns = ("stage", "reason", "count", "meaning")
+        columns = ["stage", "reason", "count", "meaning"]
     if as_json:
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
         return
@@ -195,9 +195,7 @@ def _materialize(raw: str, store: str, *, select: str | None, confirm_removal: b
     chosen = {key.to_user_string() for key in selection} if selection is not None else set(raw_assets)
     run_config = {
         "resources": {"raw": {"config": {"root": raw}}, "store": {"config": {"root": store}}},
-        "ops": {
-            name: {"config": {"confirm_removal": confirm_removal}} for name in raw_assets if name in chosen
-        },
+        "ops": {name: {"config": {"confirm_removal": confirm_removal}} for name in raw_assets if name in chosen},
         "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
     }
     with _instance() as instance, _progress_bar() as show, progress.listening(show):
@@ -273,7 +271,8 @@ def _published(storage: Storage) -> dict[str, Any]:
 
 
 def _show_datasets(storage: Storage) -> None:
-    table = Table("dataset", "version", "train", "test", "excluded", "quarantined", caption="train, test: cases/controls")
+    table = Table("dataset", "version", "train", "test", "excluded", "quarantined")
+    table.caption = "train, test: cases/controls"
     for name, content in _published(storage).items():
         if content["version"] is None:
             table.add_row(name, "not published", "", "", "", "")

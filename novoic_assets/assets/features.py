@@ -185,7 +185,7 @@ def text_features(
 def audio_features(
     context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine
 ) -> dg.MaterializeResult[None]:
-    """How it is said: a row for each session, with its outcome, its recording's facts, and its audio families' values."""
+    """How it is said: a row for each session, with its outcome, the facts of its recording, and audio families' values."""
     report = run_stage(AudioStage(raw.storage, store.tables), engine.pool)
     log_stage(context, report)
     seconds = pc.sum(store.tables.audio_features.snapshot().select(["session", "seconds"])["seconds"]).as_py() or 0.0

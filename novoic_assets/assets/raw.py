@@ -95,9 +95,14 @@ def raw_metadata(
 def raw_transcripts(
     context: dg.AssetExecutionContext, config: RawConfig, raw: RawData, store: Store
 ) -> dg.MaterializeResult[None]:
-    """The transcripts that there are: a row for each XML file below `text/`. Nothing is read but the listing."""
+    """What transcripts there are: a row for each XML file below `text/`. Nothing but the listing is read."""
     return _list_files(
-        context, raw.storage, store.tables.transcript_files, "text", TRANSCRIPT_EXTENSIONS, confirmed=config.confirm_removal
+        context,
+        raw.storage,
+        store.tables.transcript_files,
+        "text",
+        TRANSCRIPT_EXTENSIONS,
+        confirmed=config.confirm_removal,
     )
 
 
@@ -106,7 +111,7 @@ def raw_transcripts(
 def raw_audio(
     context: dg.AssetExecutionContext, config: RawConfig, raw: RawData, store: Store
 ) -> dg.MaterializeResult[None]:
-    """The recordings that there are: a row for each audio file below `audio/`. Nothing is read but the listing."""
+    """What recordings there are: a row for each audio file below `audio/`. Nothing but the listing is read."""
     return _list_files(
         context, raw.storage, store.tables.audio_files, "audio", AUDIO_EXTENSIONS, confirmed=config.confirm_removal
     )

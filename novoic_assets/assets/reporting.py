@@ -33,7 +33,7 @@ def plain_errors(function: _Function) -> _Function:
             return function(*args, **kwargs)
 
     @functools.wraps(function)
-    def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:
+    def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
         with _plainly():
             yield from function(*args, **kwargs)
 

@@ -181,14 +181,18 @@ def _with_families(rows: pa.Table, used: Mapping[str, Wanted], snapshot: Snapsho
         for row in snapshot.select(["session", "fingerprint", "families", "values"], sessions).to_pylist()
     }
     families, values = [], []
-    for session, computed in zip(sessions, rows["values"].to_pylist(), strict=True):
+    for session, reason, computed in zip(sessions, rows["reason"].to_pylist(), rows["values"].to_pylist(), strict=True):
+        if reason != OK:
+            families.append([])
+            values.append([])
+            continue
         old = present.get(session)
-        kept = old if old is not None and old["fingerprint"] == used[session].fingerprint else None
-        names = {value["family"] for value in computed}
-        marks = {mark["family"]: mark["fingerprint"] for mark in (kept["families"] or [])} if kept else {}
-        marks.update({name: used[session].families[name] for name in names})
+        if old is None or old["fingerprint"] != used[session].fingerprint:
+            old = {"families": [], "values": []}
+        marks = {mark["family"]: mark["fingerprint"] for mark in old["families"]}
+        marks.update({value["family"]: used[session].families[value["family"]] for value in computed})
         families.append([{"family": name, "fingerprint": mark} for name, mark in sorted(marks.items())])
-        values.append(merge_rows((kept["values"] or []) if kept else [], computed))
+        values.append(merge_rows(old["values"], computed))
     rows = _set_column(rows, "families", pa.array(families, snapshot.schema.field("families").type))
     return _set_column(rows, "values", pa.array(values, snapshot.schema.field("values").type))
 
@@ -220,9 +224,7 @@ def _chunks(pending: Sequence[str], wanted: Mapping[str, Wanted], parallelism: i
     seconds = 0.0
     for session in pending:
         cost = wanted[session].cost
-        if chunk and (
-            len(chunk) >= _CHUNK_SESSIONS * parallelism or seconds + cost > _CHUNK_SECONDS * parallelism
-        ):
+        if chunk and (len(chunk) >= _CHUNK_SESSIONS * parallelism or seconds + cost > _CHUNK_SECONDS * parallelism):
             yield chunk
             chunk, seconds = [], 0.0
         chunk.append(session)
@@ -231,9 +233,7 @@ def _chunks(pending: Sequence[str], wanted: Mapping[str, Wanted], parallelism: i
         yield chunk
 
 
-def _report(
-    stage: Stage, upstream: Upstream, *, new: int, changed: int, removed: int, unchanged: int
-) -> StageReport:
+def _report(stage: Stage, upstream: Upstream, *, new: int, changed: int, removed: int, unchanged: int) -> StageReport:
     snapshot = stage.table.snapshot()
     families = ["families"] if "families" in snapshot.schema.names else []
     rows = snapshot.select(["session", "fingerprint", "reason", "detail", *families]).to_pylist()

@@ -27,9 +27,7 @@ def raw_checks(store: Store) -> Iterator[dg.AssetCheckResult]:
     yield check_result(findings.controls_impaired(rows), "raw_metadata")
 
 
-@dg.multi_asset_check(
-    name="parsed_checks", specs=_specs({"parsed_transcripts": ("reconciled", "patient_speech")})
-)
+@dg.multi_asset_check(name="parsed_checks", specs=_specs({"parsed_transcripts": ("reconciled", "patient_speech")}))
 @plain_errors
 def parsed_checks(store: Store) -> Iterator[dg.AssetCheckResult]:
     """Every transcript is accounted for, and patients speak in them."""
@@ -55,9 +53,7 @@ def feature_checks(store: Store, settings: FeatureSettings) -> Iterator[dg.Asset
     """Every session is accounted for, its values are whole, and its recording fits its transcript."""
     transcripts = _sessions(store.tables.transcripts)
     text = store.tables.text_features.snapshot().select(["session", "reason", "values"])
-    text_widths = {
-        family.name: len(family.value_names) for family in catalogue.text_families(settings.spacy_model)
-    }
+    text_widths = {family.name: len(family.value_names) for family in catalogue.text_families(settings.spacy_model)}
     for finding in (
         findings.reconciled(text["session"].to_pylist(), transcripts, text["reason"].to_pylist()),
         findings.wrong_lengths(text["values"], text_widths),

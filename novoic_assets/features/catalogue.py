@@ -35,7 +35,4 @@ def marks(base: str, families: Sequence[AudioFamily | TextFamily]) -> dict[str, 
         base: Fingerprint of what the session's families have in common.
         families: The families.
     """
-    return {
-        family.name: fingerprint(base, family.name, family.version, family.settings)
-        for family in families
-    }
+    return {family.name: fingerprint(base, family.name, family.version, family.settings) for family in families}

@@ -71,7 +71,8 @@ def statuses(column: pa.ChunkedArray, families: Sequence[str], speaker: Speaker)
         parents, entries = _entries(column, family, speaker)
         own[parents] = [_WORST_FIRST.index(Status(status)) for status in entries.field("status").to_pylist()]
         rank = np.minimum(rank, own)
-    return np.array([str(status) for status in _WORST_FIRST])[rank]
+    names: NDArray[np.str_] = np.array([str(status) for status in _WORST_FIRST])[rank]
+    return names
 
 
 def wrong_lengths(column: pa.ChunkedArray, widths: Mapping[str, int]) -> int:

@@ -1,7 +1,7 @@
 """The features stage's workers: a session in, its values out."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, BinaryIO, ClassVar, Final, cast
 
 import numpy as np
 import pyarrow as pa
@@ -93,7 +93,7 @@ class ComputeAudio(SessionWorker):
         )
         families = [family for family in catalogue.AUDIO_FAMILIES if family.name in task["compute"]]
         file = self.raw.open_listed(task["path"], task["size"], task["etag"])
-        features = audio_features(file, turns, families)
+        features = audio_features(cast("BinaryIO", file), turns, families)
         facts = features.facts
         return {
             "sha256": file.sha256(),

@@ -57,7 +57,9 @@ def patients_unique(patients: pa.Table) -> Finding:
     """No patient has two valid rows: they could say different things, or be of different splits."""
     valid = [row["patient"] for row in patients.to_pylist() if row["reason"] == OK]
     count = len(valid) - len(set(valid))
-    return Finding("patients_unique", count == 0, is_error=True, description=f"{count} patients have a second valid row")
+    return Finding(
+        "patients_unique", count == 0, is_error=True, description=f"{count} patients have a second valid row"
+    )
 
 
 def controls_impaired(patients: pa.Table) -> Finding:
@@ -79,7 +81,9 @@ def without_patient_speech(transcripts: pa.Table) -> Finding:
 def wrong_lengths(column: pa.ChunkedArray, widths: Mapping[str, int]) -> Finding:
     """Every vector has the length that the catalogue gives."""
     count = values.wrong_lengths(column, widths)
-    return Finding("lengths", count == 0, is_error=True, description=f"{count} vectors have another length than declared")
+    return Finding(
+        "lengths", count == 0, is_error=True, description=f"{count} vectors have another length than declared"
+    )
 
 
 def not_finite(column: pa.ChunkedArray) -> Finding:

@@ -214,9 +214,10 @@ def _row(line: int, fields: list[str] | None, columns: dict[str, int], width: in
 def _patient(text: str) -> str | None:
     """The speaker id, None if it can be no patient's.
 
-    Transcripts list speakers between commas, and those that begin with `_` are investigators.
+    Transcripts list speakers between commas, and those that begin with `_` are investigators. A quotation mark
+    is what a quoted value that was torn apart leaves behind.
     """
-    if not text or text.startswith("_") or "," in text:
+    if not text or text.startswith("_") or "," in text or '"' in text:
         return None
     return None if any(unicodedata.category(character) == "Cc" for character in text) else text
 

@@ -59,6 +59,10 @@ _UNKNOWN_LENGTHS: Final = frozenset({0, 0x7FFF_F000, 0x7FFF_FFFF, 0xFFFF_FFFF, 0
 # No recorder writes so many chunks before the samples; a forged file could hold hundreds of millions.
 _MAX_RIFF_CHUNKS: Final = 1_000
 
+# WAVE_FORMAT_MPEG and WAVE_FORMAT_MPEGLAYER3: MP3 in a WAV file. The decoder behind it prints bytes of
+# what it does not understand on the standard error stream. In either byte order.
+_MPEG_FORMAT_TAGS: Final = (b"\x50\0", b"\x55\0", b"\0\x50", b"\0\x55")
+
 # libsndfile's SF_COUNT_MAX, the number of frames of a FLAC or Ogg stream that does not tell its own.
 _UNKNOWN_FRAMES: Final = 2**63 - 1
 
@@ -304,7 +308,7 @@ def _check_container(source: _Source) -> None:
 
 
 def _check_riff_data_length(source: _Source, byte_order: str) -> None:
-    """Walk the chunks up to the samples and compare their length with what is there.
+    """Walk the chunks up to the samples and compare their length with what is there; refuse MP3 in WAV.
 
     The layout is that of "Multimedia Programming Interface and Data Specifications 1.0" (IBM and
     Microsoft, 1991) and, for RF64 with its 64-bit lengths in a `ds64` chunk, of EBU Tech 3306. A file
@@ -316,7 +320,7 @@ def _check_riff_data_length(source: _Source, byte_order: str) -> None:
         byte_order: `<` or `>`, as in `struct`.
 
     Raises:
-        Refused: With TRUNCATED_AUDIO, EMPTY_AUDIO, or UNREADABLE_AUDIO for an absurd number of chunks.
+        Refused: With TRUNCATED_AUDIO, EMPTY_AUDIO, or UNREADABLE_AUDIO for MP3 and for an absurd number of chunks.
     """
     length_64, length_64_offset = None, 0
     offset = 12
@@ -326,6 +330,8 @@ def _check_riff_data_length(source: _Source, byte_order: str) -> None:
             return
         name, length = struct.unpack(f"{byte_order}4sI", header)
         length_offset, offset = offset + 4, offset + 8
+        if name == b"fmt " and source.read_at(offset, 2) in _MPEG_FORMAT_TAGS:
+            raise Refused(Reason.UNREADABLE_AUDIO)
         if name == b"ds64":
             sizes = source.read_at(offset, 16)
             if len(sizes) == 16:

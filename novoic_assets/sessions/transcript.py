@@ -5,6 +5,7 @@ from outside, so it is bounded (size, depth, length of a word) and may not have 
 are no entities to expand and nothing else to fetch.
 """
 
+import codecs
 import hashlib
 import json
 import math
@@ -39,6 +40,7 @@ _TRANSCRIPT: Final = ("root", "transcript")
 _SESSION_ID: Final = ("root", "metadata", "sessionid")
 _SPEAKER_IDS: Final = ("root", "metadata", "speakerids")
 _REQUIRED: Final = frozenset({_TRANSCRIPT, _SESSION_ID, _SPEAKER_IDS})
+_DECLARED_ENCODING: Final = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]{0,39})["']""")
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 
 # libxml2's own limits: a token that is too large, a name that is too long.
@@ -162,7 +164,15 @@ def _parse(data: bytes, session: str) -> Transcript | Reason:
         return Reason.FORBIDDEN_XML
     reader = _Reader()
     parser = etree.XMLParser(
-        target=reader, resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
+        target=reader,
+        encoding=_encoding(data),
+        # Not False: that would leave a plain &amp; in an attribute as "&#38;". There is nothing else to
+        # resolve, since entities can only be declared in a DTD.
+        resolve_entities="internal",
+        no_network=True,
+        load_dtd=False,
+        dtd_validation=False,
+        huge_tree=False,
     )
     try:
         # In chunks, so that a refusal in the middle of a large file is one at once.
@@ -177,6 +187,29 @@ def _parse(data: bytes, session: str) -> Transcript | Reason:
     finally:
         # lxml keeps its last messages, which quote the file, and hangs them on its next exceptions.
         etree.clear_error_log()
+
+
+def _encoding(data: bytes) -> str | None:
+    """The encoding to read a file in, where Python knows the declared name and libxml2 does not.
+
+    Python's own XML writer declares whatever its user calls an encoding, such as "latin-1".
+    """
+    match = _DECLARED_ENCODING.match(data[:_CHUNK_BYTES])
+    if not match or _is_known(declared := match[1].decode("ascii")):
+        return None
+    try:
+        encoding = codecs.lookup(declared).name
+    except LookupError:
+        return None
+    return encoding if _is_known(encoding) else None
+
+
+def _is_known(encoding: str) -> bool:
+    try:
+        etree.XMLParser(encoding=encoding)
+    except LookupError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import traceback
 from abc import ABC, abstractmethod
 from pathlib import PurePath
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -17,7 +17,7 @@ class SessionWorker(ABC):
     A worker can be pickled, and called with a batch of tasks gives a batch of as many rows.
     """
 
-    schema: pa.Schema
+    schema: ClassVar[pa.Schema]
 
     @abstractmethod
     def compute(self, task: dict[str, Any]) -> dict[str, Any]:

@@ -91,8 +91,6 @@ def _not_finite(arrays: Mapping[str, NDArray[Any]]) -> Finding:
     return Finding("finite", count == 0, is_error=True, description=f"{count} rows say ok and are not finite")
 
 
-def _with_status(
-    arrays: Mapping[str, NDArray[Any]], modality: str, status: Status, name: str, what: str
-) -> Finding:
+def _with_status(arrays: Mapping[str, NDArray[Any]], modality: str, status: Status, name: str, what: str) -> Finding:
     count = int(np.sum(arrays[f"status_{modality}_{PATIENT}"] == str(status)))
     return Finding(name, count == 0, is_error=False, description=f"{count} {what}", counts={"count": count})

@@ -195,10 +195,11 @@ class TestRefusals:
             wav(PCM, channels=65),
             wav(PCM, channels=0),
             wav(PCM, before=struct.pack("<4sI", b"junk", 0) * 2_000),
+            wav(PCM).replace(b"fmt \x10\0\0\0\1\0", b"fmt \x10\0\0\0\x55\0"),
             encode(NOISE, container="AIFF"),
             encode(np.array([1e30]), subtype="FLOAT"),
         ],
-        ids=range(16),
+        ids=range(17),
     )
     def test_unreadable(self, data):
         assert reason(data) == Reason.UNREADABLE_AUDIO
@@ -314,7 +315,7 @@ class TestFileObject:
                 try:
                     decode_file(file)
                 except BaseException as raised:  # noqa: BLE001
-                    assert raised is failure
+                    assert raised is failure  # noqa: PT017
                 else:
                     break
                 n += 1

@@ -112,6 +112,15 @@ def test_whose_word_it_is():
     assert word_counts(parsed) == {"patient": 2, "investigator": 2, "other": 5}
 
 
+def test_speaker_ids_with_characters_that_xml_escapes():
+    patient = "<a> & 'b' \"c\" &amp; &#38;"
+    metadata = METADATA.replace("pat", escape(patient))
+    inside = f"<w speakerid={quoteattr(patient)}>x</w>"
+    parsed = parse_transcript(document(f'<segment tstart="0" tend="1">{inside}</segment>', metadata), "S1")
+    assert parsed.patient == patient
+    assert word_counts(parsed)["patient"] == 1
+
+
 def test_the_sole_speaker_of_a_segment():
     def sole(*speakers: str) -> str | None:
         return Segment(0, 1, tuple(Word("x", speaker) for speaker in speakers)).sole_speaker
@@ -177,6 +186,8 @@ def test_a_large_transcript_comes_through():
         GOOD.replace("how", "a&#1;b").encode(),
         GOOD.replace("how", "hów").encode("latin-1"),
         b'<?xml version="1.0" encoding="secret"?>' + GOOD.encode(),
+        b'<?xml version="1.0" encoding="rot13"?>' + GOOD.encode(),
+        b'<?xml version="1.0" encoding="aliases"?>' + GOOD.encode(),
         b'<?xml version="1.0" encoding="utf-16"?>' + GOOD.encode(),
         GOOD.replace('tend="2.5"', 'tend="2.5" tend="2.5"').encode(),
         GOOD.encode() + b"<!DOCTYPE root>",
@@ -434,8 +445,10 @@ def test_a_valid_transcript_comes_back_as_it_was_written(segments, patient, enco
 TEMPLATE = (
     '<?xml version="1.0" encoding="utf-8"?>\n<root>\n  <metadata><type>manual</type><sessionid>S1</sessionid>'
     "<speakerids>pat,_inv</speakerids></metadata>\n<!-- c --><transcript>\n"
-    '<segment segmentid="S1_0" tend="2.36" tstart="0.0"><w speakerid="_inv">how</w>\n<w speakerid="_inv">?</w></segment>'
-    '<segment tend="4.2" tstart="2.36"><w speakerid="pat">w\u00e9ll &amp; <![CDATA[x]]></w></segment></transcript></root>'
+    '<segment segmentid="S1_0" tend="2.36" tstart="0.0"><w speakerid="_inv">how</w>\n'
+    '<w speakerid="_inv">?</w></segment>'
+    '<segment tend="4.2" tstart="2.36"><w speakerid="pat">w\u00e9ll &amp; <![CDATA[x]]></w></segment>'
+    "</transcript></root>"
 )
 ENCODED = {"utf-8": TEMPLATE.encode(), "utf-16": TEMPLATE.replace("utf-8", "utf-16").encode("utf-16")}
 FRAGMENTS = [

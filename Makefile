@@ -1,0 +1,52 @@
+# Needs Python 3.11 to 3.13, git and make; everything else goes into .venv.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+COMPILE = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links --quiet
+
+.PHONY: help demo test test-slow check lock ui clean
+
+help: ## show what there is to make
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: .venv/runtime ## set up, make the sample corpus, materialize everything, show the datasets
+	$(BIN)/novoic demo
+
+test: .venv/dev ## set up and run the tests, without the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: .venv/dev ## run the slow tests
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/dev ## lint, format, types, and whether the definitions load
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/dagster definitions validate -w workspace.yaml
+
+ui: .venv/runtime ## start Dagster's UI
+	$(BIN)/dagster dev -w workspace.yaml
+
+lock: .venv/dev ## pin the dependencies anew
+	$(COMPILE) -o requirements.txt
+	$(COMPILE) --group dev -o requirements-dev.txt
+
+clean: ## remove what was installed and cached; data and store stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+
+.venv/runtime: requirements.txt pyproject.toml
+	$(call install,requirements.txt)
+
+.venv/dev: requirements-dev.txt pyproject.toml
+	$(call install,requirements-dev.txt)
+	touch .venv/runtime
+
+define install
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed"; exit 1; }
+	@echo "Installing $(1) into .venv; the first time takes some minutes"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) install --require-hashes -r $(1)
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	touch $@
+endef

@@ -1,0 +1,183 @@
+"""A lab for tests: a raw folder to fill with sessions, a store, and runs of the real job."""
+
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import soundfile
+
+from novoic_assets.definitions import MATERIALIZE_ALL, defs
+from novoic_assets.resources.storage import Storage
+from novoic_assets.resources.store_tables import StoreTables
+from novoic_assets.training import publish
+
+HEADER = "speakerid,age,gender,mmse,ad_status,set"
+CHALLENGE = Path(__file__).parents[2] / "shared" / "corpus" / "challenge"
+
+
+def transcript_xml(
+    session: str,
+    segments: list[tuple[float, float, list[tuple[str, str]]]],
+    patient: str,
+) -> str:
+    """The XML of a transcript; each segment is (start, end, [(speakerid, word), …])."""
+    body = "".join(
+        f'<segment segmentid="{session}_{index}" tstart="{start}" tend="{end}">'
+        + "".join(f'<w speakerid="{speaker}">{word}</w>' for speaker, word in words)
+        + "</segment>"
+        for index, (start, end, words) in enumerate(segments)
+    )
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>'
+        f"<root><metadata><sessionid>{session}</sessionid><speakerids>{patient},_inv</speakerids></metadata>"
+        f"<transcript>{body}</transcript></root>"
+    )
+
+
+def wav(seconds: float = 2.0, rate: int = 16_000, seed: int = 0) -> bytes:
+    """A WAV of noise."""
+    samples = np.random.default_rng(seed).normal(0, 0.05, int(seconds * rate))
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+@dataclass
+class Run:
+    """What a run did, by asset."""
+
+    result: dg.ExecuteInProcessResult
+    success: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.success = self.result.success
+
+    def metadata(self, asset: str) -> dict[str, object]:
+        (event,) = self.result.asset_materializations_for_node(asset)
+        return {key: entry.value for key, entry in event.metadata.items()}
+
+    def computed(self, asset: str) -> tuple[int, int, int]:
+        """How many sessions were new, changed and removed."""
+        metadata = self.metadata(asset)
+        return metadata["new"], metadata["changed"], metadata["removed"]  # type: ignore[return-value]
+
+    def failures(self) -> dict[str, str]:
+        return {
+            event.step_key: event.step_failure_data.user_failure_data.description
+            for event in self.result.all_events
+            if event.is_step_failure
+        }
+
+    def failed_checks(self) -> dict[tuple[str, str], str]:
+        return {
+            (check.asset_key.to_user_string(), check.check_name): check.description
+            for check in self.result.get_asset_check_evaluations()
+            if not check.passed
+        }
+
+    def data_version(self, asset: str) -> str:
+        (event,) = self.result.asset_materializations_for_node(asset)
+        return event.tags["dagster/data_version"]
+
+
+@dataclass
+class Lab:
+    """A raw folder and a store below one folder."""
+
+    folder: Path
+    raw: Path = field(init=False)
+    store: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.raw, self.store = self.folder / "raw", self.folder / "store"
+        for name in ("text", "audio"):
+            (self.raw / name).mkdir(parents=True, exist_ok=True)
+        self.rows: dict[str, str] = {}
+
+    @property
+    def tables(self) -> StoreTables:
+        return StoreTables(Storage(str(self.store), "NOVOIC_STORE"))
+
+    def add_patient(
+        self, patient: str, age: object = 60, mmse: object = 28, ad_status: object = 0, split: str = "train"
+    ) -> None:
+        self.rows[patient] = f"{patient},{age},female,{mmse},{ad_status},{split}"
+        self.write_metadata()
+
+    def write_metadata(self) -> None:
+        (self.raw / "metadata.csv").write_text("\n".join([HEADER, *self.rows.values()]) + "\n")
+
+    def add_session(self, session: str, patient: str, words: str = "the boy takes a cookie .", seed: int = 0) -> None:
+        """A session in which the investigator speaks for half a second and the patient for a second."""
+        spoken = [(patient, word) for word in words.split()]
+        segments = [(0.0, 0.5, [("_inv", "well"), ("_inv", "?")]), (0.6, 1.8, spoken)]
+        (self.raw / "text" / f"{session}.xml").write_text(transcript_xml(session, segments, patient))
+        (self.raw / "audio" / f"{session}.wav").write_bytes(wav(seed=seed))
+
+    def fill(self, patients: int = 8) -> None:
+        """Patients P0, P1, … with a session S0, S1, … each: cases and controls in both splits, half below 60."""
+        for index in range(patients):
+            case = index % 2
+            self.add_patient(
+                f"P{index}",
+                age=55 + 10 * (index // 4 % 2),
+                mmse=27 if case else 29,
+                ad_status=case,
+                split="test" if index // 2 % 2 else "train",
+            )
+            self.add_session(f"S{index}", f"P{index}", words=f"the boy number {index} is falling .", seed=index)
+
+    def touch(self, path: str) -> None:
+        """Change a file's time, as saving it again would."""
+        stat = (self.raw / path).stat()
+        os.utime(self.raw / path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 2_000_000_000))
+
+    def run(
+        self,
+        *,
+        raw: Path | None = None,
+        select: list[str] | None = None,
+        instance: dg.DagsterInstance | None = None,
+        confirm_removal: bool = False,
+        resources: dict[str, object] | None = None,
+    ) -> Run:
+        raw_assets = ["raw_metadata", "raw_transcripts", "raw_audio"]
+        config = {
+            "resources": {
+                "raw": {"config": {"root": str(raw or self.raw)}},
+                "store": {"config": {"root": str(self.store)}},
+                **(resources or {}),
+            },
+            "ops": {
+                name: {"config": {"confirm_removal": confirm_removal}}
+                for name in raw_assets
+                if select is None or name in select
+            },
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        }
+        job = defs.resolve_job_def(MATERIALIZE_ALL)
+        result = job.execute_in_process(
+            run_config=config,
+            instance=instance,
+            asset_selection=[dg.AssetKey(name) for name in select] if select else None,
+            raise_on_error=False,
+        )
+        return Run(result)
+
+    def current(self, dataset: str) -> dict[str, object] | None:
+        return publish.current(self.tables.storage, dataset)
+
+    def versions(self) -> dict[str, object]:
+        found = {name: self.current(name) for name in ("ad_vs_hc", "ad_mci_vs_hc", "ad_vs_hc_under_60")}
+        return {name: pointer and pointer["version"] for name, pointer in found.items()}
+
+    def all_rows(self) -> dict[str, list[dict[str, object]]]:
+        """The content of all tables, for comparing stores."""
+        tables = self.tables
+        return {
+            table.name: table.snapshot().select().to_pylist()
+            for table in (tables.patients, tables.transcripts, tables.text_features, tables.audio_features)
+        }
