@@ -12,6 +12,7 @@ from novoic_assets.assets.raw import raw_audio
 from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors, stage_result
 from novoic_assets.assets.stage import Stage, Upstream, run_stage
 from novoic_assets.features import catalogue
+from novoic_assets.features.text import word_vector
 from novoic_assets.features.text.session import TextFamily
 from novoic_assets.features.workers import AUDIO_TASKS, TEXT_TASKS, ComputeAudio, ComputeText, to_segments
 from novoic_assets.resources.configured import Engine, FeatureSettings, RawData, Store
@@ -161,13 +162,13 @@ def _turns(transcripts: pa.Table) -> dict[str, list[dict[str, Any]]]:
     kinds={"spacy", "deltalake"},
     owners=OWNERS,
     tags=TAGS,
-    code_version="word_vector 1",
+    code_version=f"{word_vector.NAME} {word_vector.VERSION}",
 )
 @plain_errors
 def text_features(
     context: dg.AssetExecutionContext, store: Store, engine: Engine, settings: FeatureSettings
 ) -> dg.MaterializeResult[None]:
-    """What is said: a row for each session, with its outcome, and its text families' values for each speaker."""
+    """What is said: a row for each session, with its outcome and its families' values for each speaker."""
     report = run_stage(TextStage(store.tables, settings.spacy_model), engine.pool)
     log_stage(context, report)
     return stage_result(report, schemas.TEXT_FEATURES, {})
@@ -185,7 +186,7 @@ def text_features(
 def audio_features(
     context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine
 ) -> dg.MaterializeResult[None]:
-    """How it is said: a row for each session, with its outcome, the facts of its recording, and audio families' values."""
+    """How it is said: a row for each session, with its outcome, its recording's facts and its families' values."""
     report = run_stage(AudioStage(raw.storage, store.tables), engine.pool)
     log_stage(context, report)
     seconds = pc.sum(store.tables.audio_features.snapshot().select(["session", "seconds"])["seconds"]).as_py() or 0.0

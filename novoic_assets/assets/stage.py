@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -180,7 +180,8 @@ def _with_families(rows: pa.Table, used: Mapping[str, Wanted], snapshot: Snapsho
         row["session"]: row
         for row in snapshot.select(["session", "fingerprint", "families", "values"], sessions).to_pylist()
     }
-    families, values = [], []
+    families: list[list[dict[str, str]]] = []
+    values: list[list[dict[str, Any]]] = []
     for session, reason, computed in zip(sessions, rows["reason"].to_pylist(), rows["values"].to_pylist(), strict=True):
         if reason != OK:
             families.append([])

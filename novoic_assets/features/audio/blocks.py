@@ -5,7 +5,7 @@ constant and, since vectorised arithmetic may round by position in an array, mak
 how the samples arrived.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -14,7 +14,6 @@ import numpy as np
 import scipy.fft
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.signal import get_window
 
 from novoic_assets.features.audio.frames import Turns, speaker_masks
 
@@ -31,7 +30,25 @@ BLOCK_STEP: Final = _BLOCK_FRAMES * HOP
 """Samples from the start of a block to the start of the next."""
 _BLOCK_LENGTH: Final = BLOCK_STEP + FRAME_LENGTH - HOP
 
-_WINDOW: Final = get_window("hann", FRAME_LENGTH, fftbins=True).astype(np.float32)
+
+def cosine_window(coefficients: Sequence[float], length: int) -> NDArray[np.float32]:
+    """A periodic sum of cosines: w[n] = a0 - a1 cos(2 pi n / N) + a2 cos(4 pi n / N) - ...
+
+    scipy.signal has such windows too, but takes a second to import, which every run would wait for.
+
+    Args:
+        coefficients: a0, a1, ...
+        length: N, in samples.
+
+    Returns:
+        float32, shape (length,).
+    """
+    phase = 2 * np.pi * np.arange(length) / length
+    terms = [(-1) ** order * weight * np.cos(order * phase) for order, weight in enumerate(coefficients)]
+    return np.sum(terms, axis=0).astype(np.float32)
+
+
+_WINDOW: Final = cosine_window((0.5, 0.5), FRAME_LENGTH)  # Hann
 
 
 class _PowerSpectrum:

@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from scipy.signal import get_window
 
-from novoic_assets.features.audio.blocks import BLOCK_STEP, Block, squared_magnitude
+from novoic_assets.features.audio.blocks import BLOCK_STEP, Block, cosine_window, squared_magnitude
 from novoic_assets.features.audio.frames import Turns
 from novoic_assets.features.family import ALL, SPEAKERS, Speaker
 
@@ -22,7 +21,7 @@ _WINDOW_LENGTH: Final = 1_024
 assert BLOCK_STEP % _WINDOW_LENGTH == 0, "a block must hold whole windows"  # noqa: S101 - a fact of the constants
 # 4-term Blackman-Harris (F. J. Harris, Proc. IEEE 66(1), 1978): its main lobe ends 4 bins from a tone and its
 # side lobes are 92 dB down, so that neither an offset nor a tone near 0 Hz reaches bin 4 and above.
-_WINDOW: Final = get_window("blackmanharris", _WINDOW_LENGTH, fftbins=True).astype(np.float32)
+_WINDOW: Final = cosine_window((0.35875, 0.48829, 0.14128, 0.01168), _WINDOW_LENGTH)
 # Bin 4 is at 4 * 16,000 / 1,024 = 62.5 Hz.
 _LOWEST_BIN: Final = 4
 # Digital silence reads -200 dBFS and not minus infinity.
