@@ -58,8 +58,8 @@ class PoolEngine:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(self.parallelism, mp_context=context) as pool:
             pieces = _slices(tasks, costs, self.parallelism * _SLICES_PER_WORKER)
-            futures = [pool.submit(_run, function, piece) for piece in pieces]
             try:
+                futures = [pool.submit(_run, function, piece) for piece in pieces]
                 for future in as_completed(futures):
                     yield future.result()
             except BrokenProcessPool:

@@ -190,11 +190,14 @@ class Storage:
         """Turn what obstore raises into a message without paths."""
         try:
             yield
-        except (FileNotFoundError, StorageError):
+        except StorageError:
             raise
+        except FileNotFoundError:
+            raise FileNotFoundError(f"the folder that {self.setting} names has no such file") from None
         except InvalidPathError:
             raise StorageError(
-                f"a file below the folder that {self.setting} names has a control character in its name; rename it"
+                f"a file below the folder that {self.setting} names has a name that is not UTF-8"
+                " or has a control character in it; rename it"
             ) from None
         except (obstore.exceptions.BaseError, OSError) as error:
             raise StorageError(f"the folder that {self.setting} names cannot be {done} ({_code(error)})") from None

@@ -5,6 +5,7 @@ Nothing here imports Dagster.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
@@ -12,6 +13,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from novoic_assets.errors import StorageError
 from novoic_assets.resources.storage import Storage
+
+_UNFIT_FOR_PATHS: Final = frozenset("%[\\]^|")  # deltalake 1.6 takes a path for a URL, and these go astray in one
 
 
 class CommitConflictError(Exception):
@@ -46,15 +49,29 @@ class Table:
         """
         self.storage.make_private("restricted")
         try:
-            if version is None:
-                DeltaTable.create(self._url, schema=self.schema, mode="ignore")
+            if version is None and not self.exists():
+                self._create()
             return Snapshot(self, DeltaTable(self._url, version=version))
         except (DeltaError, OSError) as error:
             raise StorageError(f"the table {self.name} cannot be opened ({type(error).__name__})") from None
 
+    def _create(self) -> None:
+        try:
+            DeltaTable.create(self._url, schema=self.schema, mode="ignore")
+        except CommitFailedError:
+            # Another run created it between the look and the commit.
+            if not self.exists():
+                raise
+
     @property
     def _url(self) -> str:
-        return self.storage.url(f"restricted/tables/{self.name}")
+        url = self.storage.url(f"restricted/tables/{self.name}")
+        if not _UNFIT_FOR_PATHS.isdisjoint(url) or not url.isprintable():
+            raise StorageError(
+                f"the path that {self.storage.setting} names has one of the characters"
+                f" {' '.join(sorted(_UNFIT_FOR_PATHS))} or a control character in it; tables cannot be kept there"
+            )
+        return url
 
 
 class Snapshot:
@@ -85,7 +102,7 @@ class Snapshot:
             # The query builder, since DeltaTable.to_pyarrow_table has aborted short processes at their exit.
             batches = QueryBuilder().register("t", self._delta).execute(query)
             return pa.table(batches).cast(schema)
-        except (DeltaError, OSError) as error:
+        except (DeltaError, pa.ArrowException, OSError) as error:
             raise StorageError(f"the table {self._table.name} cannot be read ({type(error).__name__})") from None
 
     def replace(self, rows: pa.Table, keys: Sequence[str]) -> None:
@@ -93,13 +110,14 @@ class Snapshot:
 
         Args:
             rows: The new rows; their keys are among `keys`.
-            keys: The keys of the rows that go.
+            keys: The keys of the rows that go; where there are none, nothing is committed.
 
         Raises:
             CommitConflictError: The table has changed since the snapshot was taken; nothing is written.
             StorageError: The table cannot be written.
         """
-        self._write(rows, self._in(keys))
+        if keys:
+            self._write(rows, self._in(keys))
 
     def overwrite(self, rows: pa.Table) -> None:
         """Put `rows` in the place of the whole table, in one commit.
@@ -122,7 +140,7 @@ class Snapshot:
             )
         except CommitFailedError:
             raise CommitConflictError from None
-        except (DeltaError, OSError) as error:
+        except (DeltaError, pa.ArrowException, OSError) as error:
             raise StorageError(f"the table {self._table.name} cannot be written ({type(error).__name__})") from None
         self.version = self._delta.version()
 

@@ -30,7 +30,12 @@ class SessionWorker(ABC):
 
     def __call__(self, tasks: pa.RecordBatch) -> pa.RecordBatch:
         """One row for each task."""
-        return pa.RecordBatch.from_pylist([self._row(task) for task in tasks.to_pylist()], schema=self.schema)
+        rows = [self._row(task) for task in tasks.to_pylist()]
+        try:
+            return pa.RecordBatch.from_pylist(rows, schema=self.schema)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            # A value that its column cannot hold costs its own session, not the batch; row by row is slower.
+            return pa.RecordBatch.from_pylist([self._storable(row) for row in rows], schema=self.schema)
 
     def _row(self, task: dict[str, Any]) -> dict[str, Any]:
         session = task["session"]
@@ -44,6 +49,13 @@ class SessionWorker(ABC):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it must cost this session only
             return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
+
+    def _storable(self, row: dict[str, Any]) -> dict[str, Any]:
+        try:
+            pa.RecordBatch.from_pylist([row], schema=self.schema)
+        except Exception as error:  # noqa: BLE001 - as above
+            return {"session": row["session"], "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
+        return row
 
 
 def place(error: BaseException) -> str:

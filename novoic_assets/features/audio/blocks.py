@@ -45,7 +45,8 @@ def cosine_window(coefficients: Sequence[float], length: int) -> NDArray[np.floa
     """
     phase = 2 * np.pi * np.arange(length) / length
     terms = [(-1) ** order * weight * np.cos(order * phase) for order, weight in enumerate(coefficients)]
-    return np.sum(terms, axis=0).astype(np.float32)
+    window: NDArray[np.float32] = np.sum(terms, axis=0).astype(np.float32)
+    return window
 
 
 _WINDOW: Final = cosine_window((0.5, 0.5), FRAME_LENGTH)  # Hann
