@@ -40,6 +40,7 @@ class Reason(StrEnum):
     TRANSCRIPT_REFUSED = "transcript_refused"
     # ours
     INTERNAL_ERROR = "internal_error"
+    WORKER_DIED = "worker_died"
 
 
 DESCRIPTIONS: Final[dict[Reason, str]] = {
@@ -64,6 +65,7 @@ DESCRIPTIONS: Final[dict[Reason, str]] = {
     Reason.NO_AUDIO: "the transcript has no recording",
     Reason.TRANSCRIPT_REFUSED: "the session's transcript was refused; mend that first",
     Reason.INTERNAL_ERROR: "the platform failed on this session; please report it with the exception's type",
+    Reason.WORKER_DIED: "the process that computed the session died, twice; most likely it ran out of memory",
 }
 
 

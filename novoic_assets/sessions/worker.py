@@ -37,6 +37,11 @@ class SessionWorker(ABC):
             # A value that its column cannot hold costs its own session, not the batch; row by row is slower.
             return pa.RecordBatch.from_pylist([self._storable(row) for row in rows], schema=self.schema)
 
+    def refused(self, tasks: pa.RecordBatch, reason: Reason) -> pa.RecordBatch:
+        """A row with a reason for each task that could not be computed here."""
+        rows = [{"session": session, "reason": str(reason)} for session in tasks["session"].to_pylist()]
+        return pa.RecordBatch.from_pylist(rows, schema=self.schema)
+
     def _row(self, task: dict[str, Any]) -> dict[str, Any]:
         session = task["session"]
         try:
