@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -136,7 +137,7 @@ def quarantine(
     if not rows:
         _out.print("Nothing is in quarantine.")
         return
-    table = Table(*columns)
+    table = Table(*columns, box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
     _out.print(table)
@@ -271,7 +272,7 @@ def _published(storage: Storage) -> dict[str, Any]:
 
 
 def _show_datasets(storage: Storage) -> None:
-    table = Table("dataset", "version", "train", "test", "excluded", "quarantined")
+    table = Table("dataset", "version", "train", "test", "excluded", "quarantined", box=box.SIMPLE_HEAD, pad_edge=False)
     table.caption = "train, test: cases/controls"
     for name, content in _published(storage).items():
         if content["version"] is None:

@@ -3,7 +3,6 @@
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import dagster as dg
@@ -29,31 +28,33 @@ def plain_errors(function: _Function) -> _Function:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes and gives
-        with _plainly():
+        try:
             return function(*args, **kwargs)
+        except dg.Failure:
+            raise
+        except Exception as error:  # noqa: BLE001 - scrubbed, whatever it is
+            message = _plain(error)
+        # Outside the handler, so that the failure carries no context: Dagster would record it. For the same
+        # reason this is no context manager: what one raises in the place of an exception has that as context.
+        raise dg.Failure(message, allow_retries=False)
 
     @functools.wraps(function)
     def generator(*args: Any, **kwargs: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
-        with _plainly():
+        try:
             yield from function(*args, **kwargs)
+        except dg.Failure:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            message = _plain(error)
+        else:
+            return
+        raise dg.Failure(message, allow_retries=False)
 
     return generator if inspect.isgeneratorfunction(function) else wrapper  # type: ignore[return-value]  # same signature
 
 
-@contextmanager
-def _plainly() -> Iterator[None]:
-    try:
-        yield
-    except (dg.Failure, GeneratorExit):
-        raise
-    except NovoicError as error:
-        message = str(error)
-    except Exception as error:  # noqa: BLE001 - scrubbed, whatever it is
-        message = f"unexpected {place(error)}; please report it"
-    else:
-        return
-    # Outside the handlers, so that the failure carries no context: Dagster would print it.
-    raise dg.Failure(message, allow_retries=False)
+def _plain(error: Exception) -> str:
+    return str(error) if isinstance(error, NovoicError) else f"unexpected {place(error)}; please report it"
 
 
 def table_metadata(schema: pa.Schema, rows: int) -> dict[str, Any]:
@@ -77,6 +78,8 @@ def stage_result(report: StageReport, schema: pa.Schema, extra: Mapping[str, Any
             "quarantined": report.quarantined,
             "reasons": dict(report.reasons),
             **({"internal errors": dict(report.details)} if report.details else {}),
+            "seconds of computing": round(report.seconds, 1),
+            **({"seconds of audio decoded": report.seconds_of_audio} if report.seconds_of_audio else {}),
             "table versions": dict(report.versions),
             **extra,
         },

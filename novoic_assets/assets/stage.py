@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from novoic_assets import progress
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.values import merge_rows
+from novoic_assets.progress import Pace
 from novoic_assets.resources.engine import PoolEngine, SessionFunction
 from novoic_assets.resources.tables import CommitConflictError, Snapshot, Table
 from novoic_assets.sessions.incremental import Plan, Present, Wanted, fingerprint, plan
@@ -76,7 +77,8 @@ class StageReport:
         changed: Number of sessions computed again.
         removed: Number of rows removed.
         unchanged: Number of rows left as they were.
-        inputs: Number of inputs at the last look.
+        seconds: Seconds that computing took.
+        seconds_of_audio: Seconds of the recordings that were decoded.
         details: Number of internal errors by exception and place.
     """
 
@@ -87,7 +89,8 @@ class StageReport:
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
-    inputs: int = 0
+    seconds: float = 0.0
+    seconds_of_audio: float = 0.0
     details: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -96,12 +99,13 @@ class StageReport:
         return sum(count for reason, count in self.reasons.items() if reason != OK)
 
 
-def run_stage(stage: Stage, engine: PoolEngine) -> StageReport:
+def run_stage(stage: Stage, engine: PoolEngine, log: Callable[[str], None]) -> StageReport:
     """Bring a stage's table up to date.
 
     Args:
         stage: The stage.
         engine: What computes.
+        log: Takes lines on the progress.
 
     Returns:
         What was done.
@@ -110,39 +114,45 @@ def run_stage(stage: Stage, engine: PoolEngine) -> StageReport:
         NovoicError: The storage or a worker failed; what was committed until then stays.
     """
     new = changed = removed = 0
+    seconds = seconds_of_audio = 0.0
     for _ in range(_MAX_ROUNDS):
         upstream = stage.upstream()
         todo = plan(upstream.wanted, _present(stage.table.snapshot()))
         new += len(todo.new)
         changed += len(todo.changed)
         removed += len(todo.removed)
-        done = 0
+        pace = Pace(stage.name, len(todo.pending), sum(upstream.wanted[key].cost for key in todo.pending), log)
+        if todo.pending and todo.unchanged:
+            log(f"{todo.unchanged:,} sessions were done already, {len(todo.pending):,} are to do")
         for chunk in _chunks(todo.pending, upstream.wanted, engine.parallelism):
-            rows = _compute(stage, engine, upstream, todo, chunk, done, len(todo.pending))
-            _commit(stage, upstream, rows, chunk)
-            done += len(chunk)
+            _commit(stage, upstream, _compute(stage, engine, upstream, todo, chunk, pace), chunk)
         if todo.removed:
             _commit(stage, upstream, stage.table.schema.empty_table(), todo.removed)
+        seconds += pace.elapsed
+        seconds_of_audio += pace.seconds_of_audio
         if stage.versions() == upstream.versions:
             break
     else:
         raise NovoicError(f"the inputs of {stage.name} kept changing while it ran; run again when they are still")
-    return _report(stage, upstream, new=new, changed=changed, removed=removed, unchanged=todo.unchanged)
+    report = _report(stage, upstream)
+    report.new, report.changed, report.removed, report.unchanged = new, changed, removed, todo.unchanged
+    report.seconds, report.seconds_of_audio = seconds, seconds_of_audio
+    return report
 
 
 def _compute(
-    stage: Stage, engine: PoolEngine, upstream: Upstream, todo: Plan, chunk: Sequence[str], done: int, total: int
+    stage: Stage, engine: PoolEngine, upstream: Upstream, todo: Plan, chunk: Sequence[str], pace: Pace
 ) -> pa.Table:
     tasks = upstream.tasks(chunk)
     order = tasks["session"].to_pylist()
     compute = pa.array([list(todo.families[session]) for session in order], pa.list_(pa.string()))
-    costs = [upstream.wanted[session].cost for session in order]
+    costs = {session: upstream.wanted[session].cost for session in order}
     batches = []
-    progress.report(stage.name, done, total)
-    for batch in engine.map(stage.function(), tasks.append_column("compute", compute), costs):
+    for batch in engine.map(stage.function(), tasks.append_column("compute", compute), list(costs.values())):
         batches.append(batch)
-        done += batch.num_rows
-        progress.report(stage.name, done, total)
+        cost = sum(costs[session] for session in batch["session"].to_pylist())
+        audio = pc.sum(batch["seconds"]).as_py() if "seconds" in batch.schema.names else None
+        pace.advance(batch.num_rows, cost, audio or 0.0)
     return pa.Table.from_batches(batches)
 
 
@@ -234,7 +244,7 @@ def _chunks(pending: Sequence[str], wanted: Mapping[str, Wanted], parallelism: i
         yield chunk
 
 
-def _report(stage: Stage, upstream: Upstream, *, new: int, changed: int, removed: int, unchanged: int) -> StageReport:
+def _report(stage: Stage, upstream: Upstream) -> StageReport:
     snapshot = stage.table.snapshot()
     families = ["families"] if "families" in snapshot.schema.names else []
     rows = snapshot.select(["session", "fingerprint", "reason", "detail", *families]).to_pylist()
@@ -242,10 +252,5 @@ def _report(stage: Stage, upstream: Upstream, *, new: int, changed: int, removed
         versions={**upstream.versions, stage.table.name: snapshot.version},
         reasons=dict(Counter(row["reason"] for row in rows)),
         data_version=fingerprint(*(repr(sorted(row.items())) for row in rows)),
-        new=new,
-        changed=changed,
-        removed=removed,
-        unchanged=unchanged,
-        inputs=len(upstream.wanted),
         details=dict(Counter(row["detail"] for row in rows if row["detail"])),
     )

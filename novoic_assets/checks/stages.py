@@ -3,7 +3,7 @@
 A dataset's checks run inside its asset, before the pointer to it is written (`assets/training.py`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
 
@@ -18,25 +18,39 @@ def _specs(checks: Mapping[str, tuple[str, ...]]) -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(name, asset=asset) for asset, names in checks.items() for name in names]
 
 
-@dg.multi_asset_check(name="raw_checks", specs=_specs({"raw_metadata": ("patients_unique", "controls_unimpaired")}))
+# All can be subset: somebody who selects text_features alone gets its checks and not those of audio_features.
+
+
+@dg.multi_asset_check(
+    name="raw_checks",
+    specs=_specs({"raw_metadata": ("patients_unique", "controls_unimpaired")}),
+    can_subset=True,
+)
 @plain_errors
-def raw_checks(store: Store) -> Iterator[dg.AssetCheckResult]:
+def raw_checks(context: dg.AssetCheckExecutionContext, store: Store) -> Iterator[dg.AssetCheckResult]:
     """No patient has two valid rows, and no control looks like a case."""
     rows = store.tables.patients.snapshot().select()
-    yield check_result(findings.patients_unique(rows), "raw_metadata")
-    yield check_result(findings.controls_impaired(rows), "raw_metadata")
+    yield from _selected(context, "raw_metadata", [findings.patients_unique(rows), findings.controls_impaired(rows)])
 
 
-@dg.multi_asset_check(name="parsed_checks", specs=_specs({"parsed_transcripts": ("reconciled", "patient_speech")}))
+@dg.multi_asset_check(
+    name="parsed_checks",
+    specs=_specs({"parsed_transcripts": ("reconciled", "patient_speech")}),
+    can_subset=True,
+)
 @plain_errors
-def parsed_checks(store: Store) -> Iterator[dg.AssetCheckResult]:
+def parsed_checks(context: dg.AssetCheckExecutionContext, store: Store) -> Iterator[dg.AssetCheckResult]:
     """Every transcript is accounted for, and patients speak in them."""
     rows = store.tables.transcripts.snapshot().select(["session", "reason", "patient_words"])
     inputs = _sessions(store.tables.transcript_files)
-    yield check_result(
-        findings.reconciled(rows["session"].to_pylist(), inputs, rows["reason"].to_pylist()), "parsed_transcripts"
+    yield from _selected(
+        context,
+        "parsed_transcripts",
+        [
+            findings.reconciled(rows["session"].to_pylist(), inputs, rows["reason"].to_pylist()),
+            findings.without_patient_speech(rows),
+        ],
     )
-    yield check_result(findings.without_patient_speech(rows), "parsed_transcripts")
 
 
 @dg.multi_asset_check(
@@ -47,32 +61,51 @@ def parsed_checks(store: Store) -> Iterator[dg.AssetCheckResult]:
             "audio_features": ("reconciled", "lengths", "finite", "audible", "within_recording", "full_scale"),
         }
     ),
+    can_subset=True,
 )
 @plain_errors
-def feature_checks(store: Store, settings: FeatureSettings) -> Iterator[dg.AssetCheckResult]:
+def feature_checks(
+    context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings
+) -> Iterator[dg.AssetCheckResult]:
     """Every session is accounted for, its values are whole, and its recording fits its transcript."""
-    transcripts = _sessions(store.tables.transcripts)
-    text = store.tables.text_features.snapshot().select(["session", "reason", "values"])
-    text_widths = {family.name: len(family.value_names) for family in catalogue.text_families(settings.spacy_model)}
-    for finding in (
-        findings.reconciled(text["session"].to_pylist(), transcripts, text["reason"].to_pylist()),
-        findings.wrong_lengths(text["values"], text_widths),
-        findings.not_finite(text["values"]),
-    ):
-        yield check_result(finding, "text_features")
+    selected = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
+    if "text_features" in selected:
+        yield from _selected(context, "text_features", _text_findings(store, settings))
+    if "audio_features" in selected:
+        yield from _selected(context, "audio_features", _audio_findings(store))
 
+
+def _text_findings(store: Store, settings: FeatureSettings) -> list[findings.Finding]:
+    text = store.tables.text_features.snapshot().select(["session", "reason", "values"])
+    inputs = _sessions(store.tables.transcripts)
+    widths = {family.name: len(family.value_names) for family in catalogue.text_families(settings.spacy_model)}
+    return [
+        findings.reconciled(text["session"].to_pylist(), inputs, text["reason"].to_pylist()),
+        findings.wrong_lengths(text["values"], widths),
+        findings.not_finite(text["values"]),
+    ]
+
+
+def _audio_findings(store: Store) -> list[findings.Finding]:
     audio = store.tables.audio_features.snapshot().select(["session", "reason", "scale", "overhang", "values"])
-    audio_widths = {family.name: len(family.value_names) for family in catalogue.AUDIO_FAMILIES}
-    inputs = [*_sessions(store.tables.audio_files), *transcripts]
-    for finding in (
+    inputs = [*_sessions(store.tables.audio_files), *_sessions(store.tables.transcripts)]
+    widths = {family.name: len(family.value_names) for family in catalogue.AUDIO_FAMILIES}
+    return [
         findings.reconciled(audio["session"].to_pylist(), inputs, audio["reason"].to_pylist()),
-        findings.wrong_lengths(audio["values"], audio_widths),
+        findings.wrong_lengths(audio["values"], widths),
         findings.not_finite(audio["values"]),
         findings.inaudible(audio["values"]),
         findings.beyond_recording(audio["overhang"]),
         findings.rescaled(audio["scale"]),
-    ):
-        yield check_result(finding, "audio_features")
+    ]
+
+
+def _selected(
+    context: dg.AssetCheckExecutionContext, asset: str, found: Iterable[findings.Finding]
+) -> Iterator[dg.AssetCheckResult]:
+    for finding in found:
+        if dg.AssetCheckKey(dg.AssetKey(asset), finding.name) in context.selected_asset_check_keys:
+            yield check_result(finding, asset)
 
 
 def _sessions(table: Table) -> list[str]:

@@ -5,10 +5,12 @@ Nothing here imports Dagster.
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 
 import pyarrow as pa
 from threadpoolctl import threadpool_limits
@@ -56,7 +58,7 @@ class PoolEngine:
                 yield _run(function, piece)
             return
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.parallelism, mp_context=context) as pool:
+        with ProcessPoolExecutor(self.parallelism, mp_context=context, initializer=_end_with_parent) as pool:
             pieces = _slices(tasks, costs, self.parallelism * _SLICES_PER_WORKER)
             try:
                 futures = [pool.submit(_run, function, piece) for piece in pieces]
@@ -74,6 +76,22 @@ class PoolEngine:
 def _cores() -> int:
     # The cores this process may use, where the system tells; a container may have fewer than its machine.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _end_with_parent() -> None:
+    """Let this worker end when the process that started it does, even if that is killed.
+
+    Nobody would tell it otherwise: it would compute on for nobody, and then wait for work for ever.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run(function: SessionFunction, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -14,7 +14,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from novoic_assets.errors import StorageError
 from novoic_assets.resources.storage import Storage
 
-_UNFIT_FOR_PATHS: Final = frozenset("%[\\]^|")  # deltalake 1.6 takes a path for a URL, and these go astray in one
+# deltalake 1.6 makes a URL of a path and loses its way, or aborts, where the path has one of these.
+_UNFIT: Final = frozenset("%[\\]^|")
+_CONTROL: Final = frozenset(map(chr, (*range(32), 127)))
 
 
 class CommitConflictError(Exception):
@@ -57,7 +59,12 @@ class Table:
 
     def _create(self) -> None:
         try:
-            DeltaTable.create(self._url, schema=self.schema, mode="ignore")
+            DeltaTable.create(
+                self._url,
+                schema=self.schema,
+                mode="ignore",
+                commit_properties=CommitProperties(max_commit_retries=0),  # else a table is created twice over
+            )
         except CommitFailedError:
             # Another run created it between the look and the commit.
             if not self.exists():
@@ -66,10 +73,10 @@ class Table:
     @property
     def _url(self) -> str:
         url = self.storage.url(f"restricted/tables/{self.name}")
-        if not _UNFIT_FOR_PATHS.isdisjoint(url) or not url.isprintable():
+        if not (_UNFIT | _CONTROL).isdisjoint(url):
             raise StorageError(
                 f"the path that {self.storage.setting} names has one of the characters"
-                f" {' '.join(sorted(_UNFIT_FOR_PATHS))} or a control character in it; tables cannot be kept there"
+                f" {' '.join(sorted(_UNFIT))} or a control character in it; tables cannot be kept there"
             )
         return url
 

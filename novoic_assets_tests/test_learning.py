@@ -1,0 +1,102 @@
+"""What can be learnt from the sample corpus: what was put into it, from those it was put into, and nothing else."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
+from novoic_assets.training.load import TrainingData, load_dataset
+from novoic_assets_tests.lab import Lab
+
+pytestmark = pytest.mark.slow
+
+SHUFFLES = 200
+SMALLEST_CHANCE = 0.01  # p below which a result is not taken for chance
+Matrix = NDArray[np.float32]
+
+
+def auc(data: TrainingData, X: Matrix, y: NDArray[np.int8]) -> float:  # noqa: N803 - as scikit-learn calls it
+    """The weighted AUC of patients that the model has not seen, averaged over five folds."""
+    scores = []
+    for train, test in GroupKFold(5).split(X, y, data.patient):
+        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        model.fit(
+            X[train],
+            y[train],
+            standardscaler__sample_weight=data.weight[train],
+            logisticregression__sample_weight=data.weight[train],
+        )
+        scores.append(roc_auc_score(y[test], model.decision_function(X[test]), sample_weight=data.weight[test]))
+    return float(np.mean(scores))
+
+
+def shuffled_aucs(data: TrainingData, X: Matrix) -> NDArray[np.float64]:  # noqa: N803 - as above
+    """The AUCs when labels are dealt out to the patients by chance."""
+    _, first, patient = np.unique(data.patient, return_index=True, return_inverse=True)
+    labels = data.y[first]
+    rng = np.random.default_rng(0)
+    return np.array([auc(data, X, rng.permutation(labels)[patient]) for _ in range(SHUFFLES)])
+
+
+def chance(true: float, shuffled: NDArray[np.float64]) -> float:
+    """The p-value of a permutation test: how often chance does as well."""
+    return float((1 + np.sum(shuffled >= true)) / (1 + len(shuffled)))
+
+
+def both(data: TrainingData) -> Matrix:
+    """Text and audio side by side."""
+    assert data.mask_text.all()
+    assert data.mask_audio.all()
+    return np.hstack([data.X_text, data.X_audio])
+
+
+def materialized(folder: Path, effect: float) -> Path:
+    """The store made from the default sample corpus."""
+    corpus = folder / "corpus"
+    write_corpus(corpus, CorpusSettings(effect=effect))
+    lab = Lab(folder)
+    assert lab.run(raw=corpus).success
+    return lab.store
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The store of the sample corpus that everybody has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NOVOIC_PSEUDONYM_KEY", "the key that the order of rows and so the folds depend on")
+        yield materialized(tmp_path_factory.mktemp("sample"), effect=1.0)
+
+
+def test_patients_speech_tells_cases_from_controls(store: Path) -> None:
+    data = load_dataset("ad_vs_hc", store=store)
+    true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
+    print(  # noqa: T201 - shown by pytest -s
+        f"\npatient: AUC {true:.3f}, text {auc(data, data.X_text, data.y):.3f},"
+        f" audio {auc(data, data.X_audio, data.y):.3f}, shuffled {shuffled.mean():.3f} ± {shuffled.std():.3f},"
+        f" p {chance(true, shuffled):.3f}"
+    )
+    assert true > 0.75
+    assert true > np.quantile(shuffled, 0.99)
+    assert shuffled.mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_investigators_speech_does_not(store: Path) -> None:
+    data = load_dataset("ad_vs_hc", store=store, speaker="investigator")
+    true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
+    print(f"\ninvestigator: AUC {true:.3f}, p {chance(true, shuffled):.3f}")  # noqa: T201 - shown by pytest -s
+    assert chance(true, shuffled) > SMALLEST_CHANCE
+
+
+def test_nothing_tells_them_apart_where_there_is_no_effect(tmp_path: Path) -> None:
+    data = load_dataset("ad_vs_hc", store=materialized(tmp_path, effect=0.0))
+    true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
+    print(f"\nno effect: AUC {true:.3f}, p {chance(true, shuffled):.3f}")  # noqa: T201 - shown by pytest -s
+    assert chance(true, shuffled) > SMALLEST_CHANCE

@@ -1,0 +1,86 @@
+"""The README's commands do what it says, in a copy of the repository that shares its installed packages."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+REPOSITORY = Path(__file__).parents[1]
+README = (REPOSITORY / "README.md").read_text()
+# `make test` would run these tests again, without end: in the copy it runs a few.
+NARROWED = {"make test": {"PYTEST_ADDOPTS": "-k test_listing"}}
+# It serves until it is stopped: what it starts is tested in test_ui.py.
+SERVERS = {"make ui": "dagster dev -w workspace.yaml"}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    if not all((REPOSITORY / ".venv" / stamp).exists() for stamp in ("runtime", "dev")):
+        pytest.skip("the packages were not installed by make")
+    folder = tmp_path_factory.mktemp("readme") / "clone"
+    left_out = (".git", ".venv", "data", "store", ".dagster", ".hypothesis")
+    shutil.copytree(REPOSITORY, folder, ignore=lambda path, names: [n for n in names if n in left_out])
+    (folder / ".venv").symlink_to(REPOSITORY / ".venv")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    # Of the copy's files none is newer than what is installed.
+    old = "-o requirements.txt -o requirements-dev.txt -o pyproject.toml"
+    settings = {name: value for name, value in os.environ.items() if not name.startswith(("NOVOIC_", "DAGSTER_"))}
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**settings, "MAKEFLAGS": old, **NARROWED.get(command, {})},
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+
+
+def test_every_command_of_the_readme_works_in_its_order(copy: Path) -> None:
+    lab = run(".venv/bin/novoic synth ../lab/raw --sessions 12 --minutes 0.1", copy)
+    assert lab.returncode == 0, lab.stderr
+    commands = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]
+    assert {"make demo", "make test"} <= set(commands)
+    for command in commands:
+        if command in SERVERS:
+            planned = run(f"{command.replace('make', 'make -n')}", copy)
+            assert SERVERS[command] in planned.stdout
+            continue
+        done = run(command, copy)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        if command in ("make demo", ".venv/bin/novoic datasets --store ../lab/store"):
+            assert all(name in done.stdout for name in ("ad_vs_hc", "ad_mci_vs_hc", "ad_vs_hc_under_60")), done.stdout
+
+    (example,) = blocks("python")
+    script = subprocess.run(
+        [copy / ".venv" / "bin" / "python", "-W", "error", "-c", example],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert script.returncode == 0, script.stderr
+
+
+def test_every_make_target_of_the_readme_exists(copy: Path) -> None:
+    for target in set(re.findall(r"`make ([a-z-]+)`", README)):
+        assert run(f"make -n {target}", copy).returncode == 0, target
+
+
+def test_every_file_that_the_readme_links_to_exists() -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (REPOSITORY / target).exists(), target

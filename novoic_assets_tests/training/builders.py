@@ -1,0 +1,156 @@
+"""Small sources for the tests of this folder, of which every outcome is known."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from novoic_assets.features.family import SPEAKERS
+from novoic_assets.resources.storage import Storage
+from novoic_assets.sessions import schemas
+from novoic_assets.sessions.reasons import OK
+from novoic_assets.training import publish
+from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
+from novoic_assets.training.dataset import Dataset, Sources, assemble
+from novoic_assets.training.pseudonyms import Pseudonyms
+
+PSEUDONYMS: Final = Pseudonyms("a key for the tests, not for a lab")
+AD_VS_HC: Final[Cohort] = COHORTS[0]
+
+
+@dataclass(frozen=True)
+class FakeFamily:
+    """A family of the tests."""
+
+    name: str
+    width: int
+    version: str = "1"
+    settings: str = ""
+    unit: str = "1"
+
+    @property
+    def value_names(self) -> Sequence[str]:
+        return [f"{self.name}_{index}" for index in range(self.width)]
+
+    @property
+    def units(self) -> Sequence[str]:
+        return [self.unit] * self.width
+
+
+FAMILIES: Final[Mapping[str, Sequence[FakeFamily]]] = {
+    "text": (FakeFamily("words", 2), FakeFamily("pauses", 1)),
+    "audio": (FakeFamily("mfcc", 3),),
+}
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session of the tests: its patient and what the stages said of it; None where they have no row."""
+
+    name: str
+    patient: str
+    text: str | None = OK
+    audio: str | None = OK
+    seed: int = 0
+    statuses: Mapping[tuple[str, str], str] = field(default_factory=dict)  # by modality and speaker
+
+
+def patient(
+    name: str, age: int = 65, mmse: int | None = 28, ad_status: int = 0, split: str = "train", gender: str = "female"
+) -> Patient:
+    return Patient(name, age, gender, mmse, ad_status, split)
+
+
+def sources(
+    patients: Sequence[Patient],
+    sessions: Sequence[Session],
+    refused: Sequence[str] = (),
+    families: Mapping[str, Sequence[FakeFamily]] = FAMILIES,
+) -> Sources:
+    """The tables of sessions whose values follow from their seeds."""
+    text = [_row(session, "text", session.text, families) for session in sessions if session.text]
+    audio = [_row(session, "audio", session.audio, families) for session in sessions if session.audio]
+    columns = ["session", "reason", "sha256", "patient", "values"]
+    columns_of_audio = [name for name in columns if name != "patient"]
+    return Sources(
+        patients={row.patient: row for row in patients},
+        refused_patients=frozenset(refused),
+        text=pa.Table.from_pylist(text, schema=schemas.TEXT_FEATURES).select(columns),
+        audio=pa.Table.from_pylist(audio, schema=schemas.AUDIO_FEATURES).select(columns_of_audio),
+        families=families,
+    )
+
+
+def vector(session: Session, modality: str, family: FakeFamily, speaker: str) -> np.ndarray:
+    """What a session's values are: each seed, modality, family and speaker has its own."""
+    rng = np.random.default_rng([session.seed, *f"{modality} {family.name} {speaker}".encode()])
+    return rng.normal(size=family.width).astype(np.float32)
+
+
+def _row(session: Session, modality: str, reason: str, families: Mapping[str, Sequence[FakeFamily]]) -> dict[str, Any]:
+    if reason != OK:
+        return {"session": session.name, "reason": reason}
+    values = []
+    for family in families[modality]:
+        for speaker in SPEAKERS:
+            status = session.statuses.get((modality, speaker), OK)
+            undefined = status in ("no_speech", "too_short")
+            numbers = np.full(family.width, np.nan) if undefined else vector(session, modality, family, speaker)
+            values.append(
+                {"family": family.name, "speaker": speaker, "status": status, "vector": [float(x) for x in numbers]}
+            )
+    return {
+        "session": session.name,
+        "reason": OK,
+        "sha256": f"{modality} file of seed {session.seed}",
+        "patient": session.patient,
+        "values": values,
+    }
+
+
+def cohort_of_eight(**changes: Any) -> Dataset:
+    """Patients `pat-0` to `pat-5`: cases and controls in both splits; `pat-0` has three sessions, the others one."""
+    patients = [
+        patient(
+            f"pat-{index}", age=50 + 9 * index, mmse=None if index == 3 else 20 + index, ad_status=index % 2,
+            split="test" if index in (4, 5) else "train", gender="male" if index % 3 else "female",
+        )
+        for index in range(6)
+    ]  # fmt: skip
+    owners = [0, 0, 0, 1, 2, 3, 4, 5]
+    sessions = [Session(f"ses-{index}", f"pat-{owner}", seed=index) for index, owner in enumerate(owners)]
+    arguments = {"covariates": ("age", "gender"), "pseudonyms": PSEUDONYMS, **changes}
+    return assemble(
+        AD_VS_HC, sources(patients, sessions), arguments["pseudonyms"], arguments["covariates"]
+    )  # fmt: skip
+
+
+def publish_dataset(store: Storage, dataset: Dataset) -> publish.Written:
+    """Write a dataset and point to it."""
+    written = publish.write_version(store, dataset, tables={"patients": 1}, settings={"pseudonym_key": "test"})
+    publish.point(store, dataset, written)
+    return written
+
+
+def everything_written(folder: Path) -> str:
+    """All text below a folder, as a search for ids would find it: file names, raw bytes, arrays, columns and metadata."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        found.append(str(path.relative_to(folder)))
+        if path.suffix == ".parquet":
+            table = pq.read_table(path)
+            cells = io.StringIO()
+            csv.writer(cells).writerows(table.to_pandas().itertuples())
+            found += [cells.getvalue(), str(table.schema.metadata), str(table.schema)]
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as arrays:
+                found += [f"{name} {arrays[name].tolist()}" for name in arrays.files]
+        if path.is_file():
+            found += [path.read_bytes().decode(code, "replace") for code in ("utf-8", "utf-32-le", "utf-16-le")]
+    return "\n".join(found)
