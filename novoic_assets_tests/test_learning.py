@@ -1,5 +1,6 @@
 """What can be learnt from the sample corpus: what was put into it, from those it was put into, and nothing else."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from novoic_assets_tests.lab import Lab
 
 pytestmark = pytest.mark.slow
 
+LOG = logging.getLogger(__name__)  # shown by `--log-cli-level=info`
 SHUFFLES = 200
 SMALLEST_CHANCE = 0.01  # p below which a result is not taken for chance
 Matrix = NDArray[np.float32]
@@ -78,11 +80,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_patients_speech_tells_cases_from_controls(store: Path) -> None:
     data = load_dataset("ad_vs_hc", store=store)
     true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
-    print(  # noqa: T201 - shown by pytest -s
-        f"\npatient: AUC {true:.3f}, text {auc(data, data.X_text, data.y):.3f},"
-        f" audio {auc(data, data.X_audio, data.y):.3f}, shuffled {shuffled.mean():.3f} ± {shuffled.std():.3f},"
-        f" p {chance(true, shuffled):.3f}"
-    )
+    text, audio = auc(data, data.X_text, data.y), auc(data, data.X_audio, data.y)
+    LOG.info("patient: AUC %.3f, of text %.3f, of audio %.3f, p %.3f", true, text, audio, chance(true, shuffled))
+    LOG.info("shuffled: AUC %.3f +- %.3f", shuffled.mean(), shuffled.std())
     assert true > 0.75
     assert true > np.quantile(shuffled, 0.99)
     assert shuffled.mean() == pytest.approx(0.5, abs=0.03)
@@ -91,12 +91,12 @@ def test_patients_speech_tells_cases_from_controls(store: Path) -> None:
 def test_investigators_speech_does_not(store: Path) -> None:
     data = load_dataset("ad_vs_hc", store=store, speaker="investigator")
     true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
-    print(f"\ninvestigator: AUC {true:.3f}, p {chance(true, shuffled):.3f}")  # noqa: T201 - shown by pytest -s
+    LOG.info("investigator: AUC %.3f, p %.3f", true, chance(true, shuffled))
     assert chance(true, shuffled) > SMALLEST_CHANCE
 
 
 def test_nothing_tells_them_apart_where_there_is_no_effect(tmp_path: Path) -> None:
     data = load_dataset("ad_vs_hc", store=materialized(tmp_path, effect=0.0))
     true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
-    print(f"\nno effect: AUC {true:.3f}, p {chance(true, shuffled):.3f}")  # noqa: T201 - shown by pytest -s
+    LOG.info("no effect: AUC %.3f, p %.3f", true, chance(true, shuffled))
     assert chance(true, shuffled) > SMALLEST_CHANCE

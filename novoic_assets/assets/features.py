@@ -169,7 +169,8 @@ def text_features(
     context: dg.AssetExecutionContext, store: Store, engine: Engine, settings: FeatureSettings
 ) -> dg.MaterializeResult[None]:
     """What is said: a row for each session, with its outcome and its families' values for each speaker."""
-    report = run_stage(TextStage(store.tables, settings.spacy_model), engine.pool, context.log.info)
+    with engine.pool as pool:
+        report = run_stage(TextStage(store.tables, settings.spacy_model), pool, context.log.info)
     log_stage(context, report)
     return stage_result(report, schemas.TEXT_FEATURES, {})
 
@@ -187,7 +188,8 @@ def audio_features(
     context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine
 ) -> dg.MaterializeResult[None]:
     """How it is said: a row for each session, with its outcome, its recording's facts and its families' values."""
-    report = run_stage(AudioStage(raw.storage, store.tables), engine.pool, context.log.info)
+    with engine.pool as pool:
+        report = run_stage(AudioStage(raw.storage, store.tables), pool, context.log.info)
     log_stage(context, report)
     seconds = pc.sum(store.tables.audio_features.snapshot().select(["session", "seconds"])["seconds"]).as_py() or 0.0
     return stage_result(report, schemas.AUDIO_FEATURES, {"seconds of audio": seconds})

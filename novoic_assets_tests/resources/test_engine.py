@@ -1,6 +1,7 @@
 """The engine: every task once, the same rows inline and in worker processes, and errors that arrive."""
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.resources.engine import PoolEngine, SessionFunction, _slices
+from novoic_assets.resources.engine import PoolEngine, slices
 from novoic_assets.resources.storage import Storage
 from novoic_assets_tests.resources import builders
 
 LITTLE, MUCH = 1e-3, 20.0  # seconds a task: done inline, and by worker processes
 
 
-def run(function: SessionFunction, tasks: dict[str, int], cost: float, workers: int = 2) -> dict[str, int]:
-    batches = list(PoolEngine(workers).map(function, builders.rows(tasks), [cost] * len(tasks)))
+def run(call: Callable[..., pa.RecordBatch], tasks: dict[str, int], cost: float, workers: int = 2) -> dict[str, int]:
+    with PoolEngine(workers) as engine:
+        batches = list(engine.map(builders.Function(call), builders.rows(tasks), [cost] * len(tasks)))
     table = pa.Table.from_batches(batches, builders.SCHEMA)
     assert sorted(table["session"].to_pylist()) == sorted(tasks)
     return {row["session"]: row["n"] for row in table.to_pylist()}
@@ -67,15 +69,38 @@ def test_an_error_of_the_platform_ends_the_map(cost: float) -> None:
         run(builders.fail, TASKS, cost)
 
 
-def test_a_worker_process_that_dies_is_an_error_that_says_what_to_do() -> None:
-    with pytest.raises(NovoicError, match=r"a worker process died.*NOVOIC_WORKERS"):
-        run(builders.die, TASKS, MUCH)
+def test_a_session_whose_worker_dies_is_refused_and_the_others_are_computed() -> None:
+    expected = {session: number**2 for session, number in TASKS.items()}
+    assert run(builders.die_of_seven, TASKS, MUCH) == {**expected, "S7": builders.REFUSED}
+
+
+def test_a_worker_that_dies_once_costs_nobody_anything(tmp_path: Path) -> None:
+    expected = {session: number**2 for session, number in TASKS.items()}
+    assert run(partial(builders.die_once, folder=tmp_path), TASKS, MUCH) == expected
+    assert (tmp_path / "died").exists()
+
+
+def test_a_session_alone_is_tried_again_before_it_is_refused(tmp_path: Path) -> None:
+    assert run(partial(builders.die_once, folder=tmp_path), {"S1": 1}, MUCH) == {"S1": 1}
+    assert run(builders.die_of_seven, {"S7": 7}, MUCH) == {"S7": builders.REFUSED}
+
+
+def test_worker_processes_stay_for_the_next_map() -> None:
+    with PoolEngine(2) as engine:
+        function = builders.Function(builders.process_ids)
+        seen = [
+            {n for batch in engine.map(function, builders.rows(TASKS), [MUCH] * 37) for n in batch["n"].to_pylist()}
+            for _ in range(2)
+        ]
+    assert seen[0] & seen[1]
+    assert os.getpid() not in seen[0] | seen[1]
 
 
 def test_a_map_that_nobody_reads_to_its_end_stops() -> None:
-    results = PoolEngine(2).map(builders.squares, builders.rows(TASKS), [MUCH] * len(TASKS))
-    assert next(results).num_rows > 0
-    results.close()
+    with PoolEngine(2) as engine:
+        results = engine.map(builders.Function(builders.squares), builders.rows(TASKS), [MUCH] * len(TASKS))
+        assert next(results).num_rows > 0
+        results.close()
 
 
 def test_no_number_of_workers_is_one_for_each_core() -> None:
@@ -87,8 +112,8 @@ def test_no_number_of_workers_is_one_for_each_core() -> None:
 @given(costs=st.lists(st.floats(0, 1e4), max_size=60), count=st.integers(1, 20))
 def test_slices_are_a_balanced_partition_of_the_tasks(costs: list[float], count: int) -> None:
     tasks = builders.rows({f"S{index}": index for index in range(len(costs))})
-    slices = _slices(tasks, costs, count)
-    members = [piece["n"].to_pylist() for piece in slices]
+    pieces = slices(tasks, costs, count)
+    members = [piece["n"].to_pylist() for piece in pieces]
     assert sorted(index for piece in members for index in piece) == list(range(len(costs)))
     assert all(members)
     assert len(members) <= count
@@ -102,5 +127,5 @@ def test_slices_are_a_balanced_partition_of_the_tasks(costs: list[float], count:
 
 def test_slices_keep_rows_whole_when_tasks_come_in_chunks() -> None:
     tasks = pa.concat_tables([builders.rows({f"S{index}": index}) for index in range(9)])
-    found = [row for piece in _slices(tasks, [1.0] * 9, 4) for row in piece.to_pylist()]
+    found = [row for piece in slices(tasks, [1.0] * 9, 4) for row in piece.to_pylist()]
     assert sorted(found, key=lambda row: row["n"]) == [{"session": f"S{index}", "n": index} for index in range(9)]

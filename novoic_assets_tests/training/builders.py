@@ -139,7 +139,7 @@ def publish_dataset(store: Storage, dataset: Dataset) -> publish.Written:
 
 
 def everything_written(folder: Path) -> str:
-    """All text below a folder, as a search for ids would find it: file names, raw bytes, arrays, columns and metadata."""
+    """All text below a folder, as a search for ids finds it: names, raw bytes, arrays, columns and their metadata."""
     found = []
     for path in sorted(folder.rglob("*")):
         found.append(str(path.relative_to(folder)))

@@ -1,0 +1,186 @@
+"""What a scientist gets from `load_dataset`."""
+
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import novoic_assets
+from novoic_assets.errors import NovoicError, StorageError
+from novoic_assets.features.family import SPEAKERS
+from novoic_assets.resources.storage import Storage
+from novoic_assets.training.dataset import Dataset
+from novoic_assets.training.load import TrainingData, load_dataset
+from novoic_assets_tests.training.builders import AD_VS_HC, cohort_of_eight, publish_dataset
+
+NAME = AD_VS_HC.name
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    (tmp_path / "store").mkdir()
+    return tmp_path / "store"
+
+
+def put(store: Path, dataset: Dataset) -> Dataset:
+    publish_dataset(Storage(str(store), "NOVOIC_STORE"), dataset)
+    return dataset
+
+
+def silent(dataset: Dataset, speaker: str, rows: slice) -> Dataset:
+    """The dataset with rows in which a speaker says nothing."""
+    arrays = {name: array.copy() for name, array in dataset.arrays.items()}
+    for modality in ("text", "audio"):
+        arrays[f"X_{modality}_{speaker}"][rows] = np.nan
+        status = arrays[f"status_{modality}_{speaker}"].tolist()
+        status[rows] = ["no_speech"] * len(status[rows])
+        arrays[f"status_{modality}_{speaker}"] = np.array(status)
+    return replace(dataset, arrays=arrays)
+
+
+@pytest.mark.parametrize("speaker", SPEAKERS)
+@pytest.mark.parametrize("split", [None, "train", "test"])
+def test_a_dataset_is_what_was_published_for_speaker_and_split(store: Path, speaker: str, split: str | None) -> None:
+    dataset = put(store, cohort_of_eight(covariates=("age", "gender", "mmse")))
+    data = load_dataset(NAME, store, speaker=speaker, split=split)
+    rows = np.flatnonzero(dataset.arrays["split"] == split) if split else np.arange(8)
+    assert (data.name, data.version, data.speaker) == (NAME, dataset.version, speaker)
+    for modality in ("text", "audio"):
+        matrix = getattr(data, f"X_{modality}")
+        assert matrix.dtype == np.float32
+        np.testing.assert_array_equal(matrix, dataset.arrays[f"X_{modality}_{speaker}"][rows])
+        np.testing.assert_array_equal(getattr(data, f"mask_{modality}"), np.ones(matrix.shape, bool))
+        assert getattr(data, f"status_{modality}").tolist() == ["ok"] * len(rows)
+        assert getattr(data, f"{modality}_names").tolist() == dataset.arrays[f"{modality}_names"].tolist()
+    for name in ("y", "patient", "session", "split", "weight"):
+        np.testing.assert_array_equal(getattr(data, name), dataset.arrays[name][rows])
+    for name in ("age", "gender"):
+        assert data.covariates[name].tolist() == [dataset.covariates[name][int(row)].as_py() for row in rows]
+    scores = [dataset.covariates["mmse"][int(row)].as_py() for row in rows]
+    np.testing.assert_array_equal(data.covariates["mmse"], [np.nan if score is None else score for score in scores])
+
+
+def test_the_splits_are_parts_of_the_whole_and_share_no_patient(store: Path) -> None:
+    put(store, cohort_of_eight())
+    whole, train, test = (load_dataset(NAME, store, split=split) for split in (None, "train", "test"))
+    assert sorted([*train.session, *test.session]) == whole.session.tolist()
+    assert not set(train.patient) & set(test.patient)
+
+
+def test_the_store_is_the_argument_or_the_setting_or_the_current_folder(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = put(store, cohort_of_eight())
+    monkeypatch.chdir(store.parent)
+    assert load_dataset(NAME).version == dataset.version
+    monkeypatch.chdir(store)
+    with pytest.raises(NovoicError):
+        load_dataset(NAME)
+    monkeypatch.setenv("NOVOIC_STORE", str(store))
+    assert load_dataset(NAME).version == dataset.version
+    assert load_dataset(NAME, str(store)).version == dataset.version
+
+
+def test_undefined_values_are_nan_and_masked_and_no_others(store: Path) -> None:
+    put(store, silent(cohort_of_eight(), "patient", slice(2, 4)))
+    data = load_dataset(NAME, store)
+    for matrix, mask, status in (
+        (data.X_text, data.mask_text, data.status_text),
+        (data.X_audio, data.mask_audio, data.status_audio),
+    ):
+        np.testing.assert_array_equal(mask, np.isfinite(matrix))
+        np.testing.assert_array_equal(mask.all(axis=1), [row not in (2, 3) for row in range(8)])
+        np.testing.assert_array_equal(status == "no_speech", ~mask.any(axis=1))
+
+
+def test_a_matrix_without_a_finite_row_warns_where_it_was_asked_for_and_says_why(store: Path) -> None:
+    put(store, silent(cohort_of_eight(), "investigator", slice(None)))
+    with pytest.warns(UserWarning, match="has no finite row for the speaker 'investigator'") as caught:
+        load_dataset(NAME, store, speaker="investigator", split="test")
+    assert [Path(warning.filename).name for warning in caught] == [Path(__file__).name] * 2
+    assert [str(warning.message).split()[0] for warning in caught] == ["X_text", "X_audio"]
+    assert "the test split of ad_vs_hc (sessions by status: no_speech 2)" in str(caught[0].message)
+
+
+def test_a_matrix_with_one_finite_row_does_not_warn(store: Path) -> None:
+    put(store, silent(cohort_of_eight(), "patient", slice(1, None)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert load_dataset(NAME, store).mask_text.all(axis=1).sum() == 1
+
+
+def test_a_data_frame_has_a_row_a_session_and_a_column_a_value(store: Path) -> None:
+    dataset = put(store, cohort_of_eight(covariates=("age", "gender", "mmse")))
+    data = load_dataset(NAME, store)
+    frame = data.to_pandas()
+    assert frame.index.tolist() == dataset.arrays["session"].tolist()
+    assert frame.columns.tolist() == [
+        *("patient", "split", "y", "weight", "age", "gender", "mmse", "status_text", "status_audio"),
+        *("words_0", "words_1", "pauses_0", "mfcc_0", "mfcc_1", "mfcc_2"),
+    ]
+    np.testing.assert_array_equal(frame[data.audio_names].to_numpy(), data.X_audio)
+    assert frame["gender"].tolist() == dataset.covariates["gender"].to_pylist()
+    assert frame["mmse"].isna().sum() == 1
+
+
+def test_a_dataset_without_covariates_loads(store: Path) -> None:
+    put(store, cohort_of_eight(covariates=()))
+    data = load_dataset(NAME, store)
+    assert data.covariates == {}
+    assert len(data.to_pandas()) == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"name": "ad_vs_hd"}, "no dataset ad_vs_hd"),
+        ({"name": "ad vs hc"}, "ad_vs_hc, ad_mci_vs_hc"),
+        ({"name": "../restricted"}, "a dataset's name is one of"),
+        ({"name": "ad_vs_hc\n"}, "a dataset's name is one of"),
+        ({"version": "0123456789abcdef"}, "no version 0123456789abcdef of the dataset ad_vs_hc"),
+        ({"version": "../.."}, "hexadecimal"),
+        ({"split": "validation"}, "train, test"),
+        ({"split": ""}, "train, test"),
+        ({"speaker": "nurse"}, "patient, investigator, all"),
+    ],
+)
+def test_what_is_not_there_is_an_error_that_says_what_there_is(store: Path, arguments: dict, said: str) -> None:
+    put(store, cohort_of_eight())
+    with pytest.raises(NovoicError, match=said.replace(".", r"\.")) as error:
+        load_dataset(**{"name": NAME, "store": store, **arguments})
+    assert str(store) not in str(error.value)
+
+
+def test_a_store_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="store"):
+        load_dataset(NAME, tmp_path / "nowhere")
+    with pytest.raises(NovoicError, match="no dataset"):
+        load_dataset(NAME, tmp_path)
+
+
+def test_a_store_is_a_folder_of_this_machine() -> None:
+    with pytest.raises(StorageError, match="URL"):
+        load_dataset(NAME, "s3://bucket/store")
+
+
+def test_importing_and_loading_take_no_heavy_libraries(store: Path) -> None:
+    put(store, cohort_of_eight())
+    code = (
+        "import sys; from novoic_assets import load_dataset;"
+        "heavy = {'dagster', 'pyspark', 'spacy', 'pandas', 'kubernetes', 'matplotlib', 'deltalake'};"
+        "before = heavy & set(sys.modules);"
+        f"data = load_dataset({NAME!r}, {str(store)!r});"
+        "after = heavy & set(sys.modules);"
+        "print(sorted(before), sorted(after - {'pandas'}), len(data.y))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[] [] 8\n"
+
+
+def test_the_package_offers_what_scientists_need() -> None:
+    assert novoic_assets.load_dataset is load_dataset
+    assert novoic_assets.TrainingData is TrainingData
