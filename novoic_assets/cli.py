@@ -17,7 +17,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from novoic_assets import progress
 from novoic_assets.errors import NovoicError
@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     from novoic_assets.resources.store_tables import StoreTables
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-_out = Console()
-_err = Console(stderr=True)
+# Names and messages are printed as they are: `[red]` in one is no markup, and `:cat:` no cat.
+_out = Console(markup=False, emoji=False, highlight=False)
+_err = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 RawOption = Annotated[str, typer.Option("--raw", envvar="NOVOIC_RAW", help="Folder of the raw sessions.")]
 StoreOption = Annotated[str, typer.Option("--store", envvar="NOVOIC_STORE", help="Folder of tables and datasets.")]
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def _fail(message: str) -> None:
-    _err.print(f"novoic: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    _err.print(f"novoic: {message}", style="red", soft_wrap=True)
     sys.exit(1)
 
 
@@ -103,6 +104,7 @@ def synth(
 def datasets(store: StoreOption = "store", as_json: JsonOption = False) -> None:  # noqa: FBT002 - a flag
     """Show the published datasets."""
     storage = Storage(store, "NOVOIC_STORE")
+    storage.require()
     if as_json:
         sys.stdout.write(json.dumps(_published(storage), indent=2) + "\n")
     else:
@@ -137,7 +139,7 @@ def quarantine(
     if not rows:
         _out.print("Nothing is in quarantine.")
         return
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=box.SIMPLE_HEAD)
     for row in rows:
         table.add_row(*("" if row[column] is None else str(row[column]) for column in columns))
     _out.print(table)
@@ -162,7 +164,7 @@ def identify(
     if not found:
         raise NovoicError("no patient or session of this store has that pseudonym")
     for kind, name in found.items():
-        _out.print(f"{kind} {name}", markup=False, highlight=False, soft_wrap=True)
+        _out.print(f"{kind} {name}", soft_wrap=True)
 
 
 def _write_corpus(folder: Path, settings: Any) -> None:  # noqa: ANN401 - CorpusSettings, imported where it is used
@@ -209,7 +211,6 @@ def _materialize(raw: str, store: str, *, select: str | None, confirm_removal: b
             _err.print(
                 f"{kind}: {evaluation.asset_key.to_user_string()}: {evaluation.description}",
                 style="yellow" if kind == "warning" else "red",
-                highlight=False,
                 soft_wrap=True,
             )
     if not result.success:

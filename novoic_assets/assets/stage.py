@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.values import merge_rows
 from novoic_assets.progress import Pace
-from novoic_assets.resources.engine import Engine, SessionFunction
+from novoic_assets.resources.engine import SessionEngine, SessionFunction
 from novoic_assets.resources.tables import CommitConflictError, Snapshot, Table
 from novoic_assets.sessions.incremental import Plan, Present, Wanted, fingerprint, plan
 from novoic_assets.sessions.reasons import OK
@@ -99,7 +99,7 @@ class StageReport:
         return sum(count for reason, count in self.reasons.items() if reason != OK)
 
 
-def run_stage(stage: Stage, engine: Engine, log: Callable[[str], None]) -> StageReport:
+def run_stage(stage: Stage, engine: SessionEngine, log: Callable[[str], None]) -> StageReport:
     """Bring a stage's table up to date.
 
     Args:
@@ -134,6 +134,8 @@ def run_stage(stage: Stage, engine: Engine, log: Callable[[str], None]) -> Stage
             break
     else:
         raise NovoicError(f"the inputs of {stage.name} kept changing while it ran; run again when they are still")
+    if new + changed + removed:
+        stage.table.snapshot().tidy()
     report = _report(stage, upstream)
     report.new, report.changed, report.removed, report.unchanged = new, changed, removed, todo.unchanged
     report.seconds, report.seconds_of_audio = seconds, seconds_of_audio
@@ -141,7 +143,7 @@ def run_stage(stage: Stage, engine: Engine, log: Callable[[str], None]) -> Stage
 
 
 def _compute(
-    stage: Stage, engine: Engine, upstream: Upstream, todo: Plan, chunk: Sequence[str], pace: Pace
+    stage: Stage, engine: SessionEngine, upstream: Upstream, todo: Plan, chunk: Sequence[str], pace: Pace
 ) -> pa.Table:
     tasks = upstream.tasks(chunk)
     order = tasks["session"].to_pylist()

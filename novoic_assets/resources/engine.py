@@ -35,7 +35,7 @@ class SessionFunction(Protocol):
         """A row with a reason for each task that could not be computed."""
 
 
-class Engine(Protocol):
+class SessionEngine(Protocol):
     """What maps a function over sessions."""
 
     @property
@@ -91,7 +91,7 @@ class PoolEngine:
         return self._workers
 
     def map(self, function: SessionFunction, tasks: pa.Table, costs: Sequence[float]) -> Iterator[pa.RecordBatch]:
-        """Apply a function to tasks, as `Engine.map` says."""
+        """Apply a function to tasks, as `SessionEngine.map` says."""
         if self._workers == 1 or sum(costs) < _INLINE_SECONDS:
             for piece in slices(tasks, costs, _SLICES_PER_WORKER):
                 yield limited(function, piece)

@@ -19,6 +19,10 @@ _UNFIT: Final = frozenset("%[\\]^|")
 _CONTROL: Final = frozenset(map(chr, (*range(32), 127)))
 
 
+_MANY_FILES: Final = 64
+_KEPT_HOURS: Final = 7 * 24
+
+
 class CommitConflictError(Exception):
     """Somebody else committed to the table since the snapshot was taken."""
 
@@ -134,6 +138,27 @@ class Snapshot:
             StorageError: The table cannot be written.
         """
         self._write(rows, None)
+
+    def tidy(self) -> None:
+        """Keep a table fast that is committed to in small pieces.
+
+        Each commit writes a file. Once there are 64, they are made into one, and files that no version of
+        the last seven days needs are deleted. A run that commits meanwhile goes first: the next one tidies.
+
+        Raises:
+            StorageError: The table cannot be written.
+        """
+        if len(self._delta.file_uris()) < _MANY_FILES:
+            return
+        try:
+            self._delta.optimize.compact(commit_properties=CommitProperties(max_commit_retries=0))
+            self._delta.vacuum(retention_hours=_KEPT_HOURS, dry_run=False)
+        except CommitFailedError:
+            return
+        except (DeltaError, OSError) as error:
+            raise StorageError(f"the table {self._table.name} cannot be tidied ({type(error).__name__})") from None
+        finally:
+            self.version = self._delta.version()
 
     def _write(self, rows: pa.Table, predicate: str | None) -> None:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -232,3 +233,25 @@ def test_the_tables_of_a_store_are_in_a_folder_for_its_owner_alone(tmp_path: Pat
         assert table.schema.field(table.key).type == pa.string()
     assert {path.name for path in (tmp_path / "restricted" / "tables").iterdir()} == {table.name for table in every}
     assert (tmp_path / "restricted").stat().st_mode & 0o077 == 0
+
+
+def test_many_small_commits_become_one_file_and_keep_every_row(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    for number in range(70):
+        session = f"S{number}"
+        table.snapshot().replace(rows({session: number}), [session])
+        table.snapshot().tidy()
+    assert len(list((tmp_path / "restricted" / "tables" / "demo").glob("*.parquet"))) >= 70  # a week of versions
+    assert len(DeltaTable(tmp_path / "restricted" / "tables" / "demo").file_uris()) < 10
+    assert content(table) == {f"S{number}": number for number in range(70)}
+
+
+def test_tidying_gives_way_to_another_commit(tmp_path: Path) -> None:
+    table = table_in(tmp_path)
+    for number in range(70):
+        session = f"S{number}"
+        table.snapshot().replace(rows({session: number}), [session])
+    late = table.snapshot()
+    table.snapshot().replace(rows({"S1": -1}), ["S1"])
+    late.tidy()
+    assert content(table) == {f"S{number}": number for number in range(70)} | {"S1": -1}

@@ -1,0 +1,270 @@
+"""The `novoic` command as it is installed: what it prints, and how it ends."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from novoic_assets.definitions import defs
+from novoic_assets_tests.lab import HEADER, Lab, wav
+
+REPOSITORY = Path(__file__).parents[1]
+NOVOIC = Path(sys.executable).parent / "novoic"
+KEY = "a key for the tests, not for a lab"
+DATASETS = ["ad_vs_hc", "ad_mci_vs_hc", "ad_vs_hc_under_60"]
+LONG_NAME = "[red]a :cat: of a session's name that is longer than a terminal is wide, and then some more[/]"
+
+
+@dataclass(frozen=True)
+class Home:
+    """A folder to run commands in."""
+
+    folder: Path
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("NOVOIC_", "DAGSTER_"))}
+        return subprocess.run(
+            [NOVOIC, *arguments],
+            cwd=self.folder,
+            env={**kept, "NOVOIC_PSEUDONYM_KEY": KEY, "COLUMNS": "80", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, subprocess.CompletedProcess[str]]]:
+    """A folder with the repository's dagster.yaml, a sample corpus, a bad recording and one run."""
+    home = Home(tmp_path_factory.mktemp("cli"))
+    shutil.copy(REPOSITORY / "dagster.yaml", home.folder)
+    synth = home.run("synth", "data", "--sessions", "5", "--minutes", "0.1")
+    (home.folder / "data" / "audio" / f"{LONG_NAME[:-3]}.wav").write_bytes(wav())
+    return home, {"synth": synth, "materialize": home.run("materialize")}
+
+
+@pytest.fixture(scope="module")
+def home(made: tuple[Home, object]) -> Home:
+    return made[0]
+
+
+def assert_fails(done: subprocess.CompletedProcess[str], message: str) -> None:
+    """One line on stderr, and no word of Python's."""
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("novoic: ")
+    assert done.stderr.count("\n") == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_synth_writes_a_corpus_and_says_so(made: tuple[Home, dict[str, subprocess.CompletedProcess[str]]]) -> None:
+    home, first = made
+    assert first["synth"].returncode == 0
+    assert re.fullmatch(r"Wrote a synthetic corpus: \d+ patients, 5 sessions, \d minutes\.\n", first["synth"].stdout)
+    assert (home.folder / "data" / "metadata.csv").read_text().startswith(HEADER)
+
+
+def test_materialize_publishes_and_shows_the_datasets(
+    made: tuple[Home, dict[str, subprocess.CompletedProcess[str]]],
+) -> None:
+    home, first = made
+    done = first["materialize"]
+    assert done.returncode == 0, done.stderr
+    for dataset in DATASETS:
+        assert dataset in done.stdout
+    assert all(line.startswith("warning: ") for line in done.stderr.splitlines()), done.stderr
+    assert (home.folder / "store" / "training_data" / "ad_vs_hc" / "current.json").exists()
+
+
+def test_dagsters_own_instance_has_the_run_and_what_it_materialized(home: Home) -> None:
+    config = (home.folder / "dagster.yaml").read_text().replace(".dagster", str(home.folder / ".dagster"))
+    absolute = home.folder / "instance"
+    absolute.mkdir()
+    (absolute / "dagster.yaml").write_text(config)
+    with dg.DagsterInstance.from_config(str(absolute)) as instance:
+        runs = instance.get_runs()
+        assert runs
+        assert runs[-1].status == dg.DagsterRunStatus.SUCCESS
+        assert runs[-1].job_name == "materialize_all"
+        for key in defs.resolve_asset_graph().get_all_asset_keys():
+            assert instance.get_latest_materialization_event(key), key
+
+
+def test_datasets_are_shown_as_a_table_and_as_json(home: Home) -> None:
+    table = home.run("datasets")
+    assert table.returncode == 0
+    done = home.run("datasets", "--json")
+    assert done.returncode == 0
+    published = json.loads(done.stdout)
+    assert list(published) == DATASETS
+    for name, content in published.items():
+        assert name in table.stdout
+        assert content["version"] in table.stdout
+        assert set(content["counts"]) == {"train", "test"}
+
+
+def test_the_quarantine_shows_counts_and_no_name(home: Home) -> None:
+    done = home.run("quarantine")
+    assert done.returncode == 0
+    assert re.search(r"audio_features +no_transcript +1 +the recording has no", " ".join(done.stdout.split("│")))
+    assert "cat" not in done.stdout
+    (row,) = json.loads(home.run("quarantine", "--json").stdout)
+    assert row == {
+        "stage": "audio_features",
+        "reason": "no_transcript",
+        "count": 1,
+        "meaning": "the recording has no transcript",
+    }
+
+
+def test_the_quarantine_lists_names_as_they_are_and_in_full(home: Home) -> None:
+    done = home.run("quarantine", "--list", COLUMNS="60")
+    assert done.returncode == 0, done.stderr
+    assert "…" not in done.stdout
+    (row,) = json.loads(home.run("quarantine", "--list", "--json").stdout)
+    assert row["session"] == LONG_NAME[:-3]
+    for part in ("[red]", ":cat:"):
+        assert part in "".join(done.stdout.split())
+
+
+def test_a_pseudonym_is_identified(home: Home) -> None:
+    from novoic_assets.training.load import load_dataset
+
+    data = load_dataset("ad_vs_hc", home.folder / "store")
+    patient, session = home.run("identify", data.patient[0]), home.run("identify", data.session[0])
+    assert patient.returncode == session.returncode == 0
+    rows = [line.split(",")[0] for line in (home.folder / "data" / "metadata.csv").read_text().splitlines()]
+    kind, name = patient.stdout.strip().split(" ", 1)
+    assert kind == "patient"
+    assert name in rows[1:]
+    kind, name = session.stdout.strip().split(" ", 1)
+    assert kind == "session"
+    assert (home.folder / "data" / "text" / f"{name}.xml").exists()
+    assert_fails(home.run("identify", "P0123456789abcdef"), "has that pseudonym")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["datasets", "--store", "nowhere"], "the folder that NOVOIC_STORE names is not there"),
+        (["quarantine", "--store", "nowhere"], "run `novoic materialize` first"),
+        (["identify", "P0", "--store", "nowhere"], "run `novoic materialize` first"),
+        (["datasets", "--store", "dagster.yaml"], "NOVOIC_STORE"),
+        (["datasets", "--store", "s3://bucket/prefix"], "NOVOIC_STORE must be a folder of this machine"),
+        (["materialize", "--raw", "nowhere"], "the folder that NOVOIC_RAW names is not there"),
+        (["materialize", "--select", "no_such_asset"], "--select names no asset"),
+        (["synth", "data"], "never written over one"),
+        (["synth", "other", "--minutes", "-1"], "minutes"),
+    ],
+)
+def test_a_failure_is_one_line_and_exit_code_1(home: Home, arguments: list[str], message: str) -> None:
+    assert_fails(home.run(*arguments), message)
+    assert not (home.folder / "nowhere").exists()
+    assert not (home.folder / "other").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["no-such-command"], ["datasets", "--no-such-option"], ["synth", "x", "--sessions", "0"]]
+)
+def test_wrong_usage_is_exit_code_2(home: Home, arguments: list[str]) -> None:
+    done = home.run(*arguments)
+    assert done.returncode == 2
+    assert "Usage: novoic" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("select", ["text_features", "parsed_transcripts+1", "+audio_features"])
+def test_every_selection_of_assets_can_be_run(lab: Lab, select: str) -> None:
+    chosen = dg.AssetSelection.from_string(select).resolve(defs.resolve_asset_graph())
+    lab.fill(2)
+    assert lab.run().success
+    run = lab.run(select=sorted(key.to_user_string() for key in chosen))
+    assert run.success, run.failures()
+
+
+@pytest.mark.parametrize(
+    "asset", sorted(key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys())
+)
+def test_every_asset_can_be_selected_alone(asset: str) -> None:
+    defs.resolve_job_def("materialize_all").get_subset(asset_selection={dg.AssetKey(asset)})
+
+
+def test_select_runs_the_selected_asset_alone(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.fill(2)
+    assert lab.run().success
+    shutil.copy(REPOSITORY / "dagster.yaml", tmp_path)
+    config = (tmp_path / "dagster.yaml").read_text().replace(".dagster", str(tmp_path / ".dagster"))
+    (tmp_path / "dagster.yaml").write_text(config)
+    done = Home(tmp_path).run("materialize", "--raw", "raw", "--select", "text_features")
+    assert done.returncode == 0, done.stderr
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        materialized = {
+            key.to_user_string()
+            for key in defs.resolve_asset_graph().get_all_asset_keys()
+            if instance.get_latest_materialization_event(key)
+        }
+    assert materialized == {"text_features"}
+
+
+@pytest.mark.slow
+def test_materialize_again_changes_nothing(home: Home) -> None:
+    before = home.run("datasets", "--json").stdout
+    assert home.run("materialize").returncode == 0
+    assert home.run("datasets", "--json").stdout == before
+
+
+@pytest.mark.slow
+def test_corrupt_metadata_is_one_line(home: Home) -> None:
+    metadata = home.folder / "data" / "metadata.csv"
+    content = metadata.read_text()
+    metadata.write_text("speakerid;age\nP1;60\n")
+    done = home.run("materialize")
+    metadata.write_text(content)
+    assert_fails(done, "raw_metadata: the metadata lacks the columns age")
+    assert home.run("datasets").returncode == 0
+
+
+@pytest.mark.slow
+def test_demo_makes_the_sample_corpus_and_shows_the_datasets(tmp_path: Path) -> None:
+    done = Home(tmp_path).run("demo")
+    assert done.returncode == 0, done.stderr
+    assert "Wrote a synthetic corpus" in done.stdout
+    for dataset in DATASETS:
+        assert re.search(rf"\b{dataset}\b.* [0-9a-f]{{16}} ", done.stdout)
+    again = Home(tmp_path).run("demo")
+    assert again.returncode == 0
+    assert "Wrote" not in again.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["datasets"], 0),
+        (["datasets", "--store", "nowhere"], 1),
+        (["quarantine"], 0),
+        (["quarantine", "--list"], 0),
+        (["quarantine", "--store", "nowhere"], 1),
+        (["identify", "PSEUDONYM"], 0),
+        (["identify", "P0123456789abcdef"], 1),
+        (["materialize"], 0),
+        (["materialize", "--raw", "nowhere"], 1),
+    ],
+)
+@pytest.mark.timeout(600)
+def test_twenty_times_a_command_ends_twenty_times_as_it_should(home: Home, arguments: list[str], code: int) -> None:
+    # Libraries with threads of their own have aborted short processes at their exit.
+    if arguments[-1] == "PSEUDONYM":
+        from novoic_assets.training.load import load_dataset
+
+        arguments = ["identify", load_dataset("ad_vs_hc", home.folder / "store").session[0]]
+    assert [home.run(*arguments).returncode for _ in range(20)] == [code] * 20
