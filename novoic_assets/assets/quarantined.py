@@ -4,7 +4,7 @@ import dagster as dg
 
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.parsed import parsed_transcripts
-from novoic_assets.assets.raw import raw_audio, raw_metadata, raw_transcripts
+from novoic_assets.assets.raw import raw_metadata
 from novoic_assets.assets.reporting import OWNERS, TAGS, markdown_table, plain_errors, table_metadata
 from novoic_assets.resources.configured import Store
 from novoic_assets.sessions.incremental import fingerprint
@@ -14,7 +14,7 @@ from novoic_assets.sessions.reasons import DESCRIPTIONS, Reason
 
 @dg.asset(
     group_name="training",
-    deps=[raw_metadata, raw_transcripts, raw_audio, parsed_transcripts, text_features, audio_features],
+    deps=[raw_metadata, parsed_transcripts, text_features, audio_features],
     kinds={"deltalake"},
     owners=OWNERS,
     tags=TAGS,

@@ -2,8 +2,10 @@
 
 import base64
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
+import numpy as np
 
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.raw import raw_metadata
@@ -115,7 +117,7 @@ def _metadata(made: Dataset, written: publish.Written | None) -> dict[str, dg.Me
     }
     if written is not None:
         columns = [
-            dg.TableColumn(name, f"{array.dtype.name}{list(array.shape[1:]) or ''}")
+            dg.TableColumn(name, f"{_type_name(array.dtype)}{list(array.shape[1:]) or ''}")
             for name, array in sorted(made.arrays.items())
             if array.ndim and len(array) == flow.included
         ]
@@ -127,6 +129,11 @@ def _metadata(made: Dataset, written: publish.Written | None) -> dict[str, dg.Me
             "picture": dg.MetadataValue.md(f"![classes by split, age by class](data:image/png;base64,{picture})"),
         }
     return metadata
+
+
+def _type_name(dtype: np.dtype[Any]) -> str:
+    # NumPy's own name of a string type ends in its width in bits.
+    return "str" if dtype.kind == "U" else dtype.name
 
 
 TRAINING_ASSETS = [training_asset(cohort) for cohort in COHORTS]

@@ -48,6 +48,7 @@ def dataset_picture(dataset: Dataset) -> bytes:
         axes[1].set_title("age by class", fontsize=10)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
+        axis.yaxis.get_major_locator().set_params(integer=True)
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=80, metadata={"Software": None})
     return file.getvalue()
