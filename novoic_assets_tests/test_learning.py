@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets.training.load import TrainingData, load_dataset
@@ -45,7 +46,8 @@ def shuffled_aucs(data: TrainingData, X: Matrix) -> NDArray[np.float64]:  # noqa
     _, first, patient = np.unique(data.patient, return_index=True, return_inverse=True)
     labels = data.y[first]
     rng = np.random.default_rng(0)
-    return np.array([auc(data, X, rng.permutation(labels)[patient]) for _ in range(SHUFFLES)])
+    with threadpool_limits(1):  # models as small as these are slowed down by more threads
+        return np.array([auc(data, X, rng.permutation(labels)[patient]) for _ in range(SHUFFLES)])
 
 
 def chance(true: float, shuffled: NDArray[np.float64]) -> float:

@@ -85,7 +85,7 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | N
         if process is not None and process.poll() is not None:
             return
         assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.005)
+        time.sleep(0.01)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +158,7 @@ def test_the_workers_of_a_killed_run_end_with_it(lab: Lab) -> None:
     with materialize(lab, lab.raw, workers=2) as process:
         try:
             wait_until(lambda: sum(seconds > 2 for seconds in workers_of(process).values()) == 2, process)
-            assert process.poll() is None
+            assert process.poll() is None, process.communicate()[0]
             process.kill()
             process.wait()
             wait_until(lambda: not workers_of(process))
@@ -179,7 +179,7 @@ def silence(path: Path, hours: float, rate: int = 16_000) -> None:
 def workers_of(leader: subprocess.Popen[str]) -> dict[int, float]:
     """The worker processes in a process group that have not ended, and the seconds that each has computed."""
     listing = subprocess.run(
-        ["ps", "-A", "-o", "pgid=,pid=,stat=,time=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pgid=,pid=,stat=,time=,args="], capture_output=True, text=True, check=True
     )
     found = {}
     for line in listing.stdout.splitlines():
