@@ -9,6 +9,7 @@ from novoic_assets.assets.raw import raw_audio, raw_metadata, raw_transcripts
 from novoic_assets.assets.training import TRAINING_ASSETS
 from novoic_assets.checks.stages import feature_checks, parsed_checks, raw_checks
 from novoic_assets.resources.configured import Engine, FeatureSettings, Publishing, RawData, Store
+from novoic_assets.resources.spark_session import Spark
 
 MATERIALIZE_ALL = "materialize_all"
 
@@ -35,6 +36,7 @@ defs = dg.Definitions(
         "raw": RawData(),
         "store": Store(),
         "engine": Engine(),
+        "spark": Spark(),
         "settings": FeatureSettings(),
         "publishing": Publishing(),
     },

@@ -1,5 +1,6 @@
 """Fixtures that several test modules share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +15,8 @@ KEY = "a key for the tests, not for a lab"
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings of whoever runs the tests stay out of them, and all stores share a pseudonym key."""
-    for name in ("NOVOIC_RAW", "NOVOIC_STORE", "NOVOIC_WORKERS", "NOVOIC_SPACY_MODEL", "NOVOIC_COVARIATES"):
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("NOVOIC_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("NOVOIC_PSEUDONYM_KEY", KEY)
 
 

@@ -17,6 +17,7 @@ from novoic_assets.features.text.session import TextFamily
 from novoic_assets.features.workers import AUDIO_TASKS, TEXT_TASKS, ComputeAudio, ComputeText, to_segments
 from novoic_assets.resources.configured import Engine, FeatureSettings, RawData, Store
 from novoic_assets.resources.engine import SessionFunction
+from novoic_assets.resources.spark_session import Spark
 from novoic_assets.resources.storage import Storage
 from novoic_assets.resources.store_tables import StoreTables
 from novoic_assets.sessions import schemas
@@ -166,11 +167,11 @@ def _turns(transcripts: pa.Table) -> dict[str, list[dict[str, Any]]]:
 )
 @plain_errors
 def text_features(
-    context: dg.AssetExecutionContext, store: Store, engine: Engine, settings: FeatureSettings
+    context: dg.AssetExecutionContext, store: Store, engine: Engine, spark: Spark, settings: FeatureSettings
 ) -> dg.MaterializeResult[None]:
     """What is said: a row for each session, with its outcome and its families' values for each speaker."""
-    with engine.pool as pool:
-        report = run_stage(TextStage(store.tables, settings.spacy_model), pool, context.log.info)
+    with engine.on(spark) as workers:
+        report = run_stage(TextStage(store.tables, settings.spacy_model), workers, context.log.info)
     log_stage(context, report)
     return stage_result(report, schemas.TEXT_FEATURES, {})
 
@@ -185,11 +186,11 @@ def text_features(
 )
 @plain_errors
 def audio_features(
-    context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine
+    context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine, spark: Spark
 ) -> dg.MaterializeResult[None]:
     """How it is said: a row for each session, with its outcome, its recording's facts and its families' values."""
-    with engine.pool as pool:
-        report = run_stage(AudioStage(raw.storage, store.tables), pool, context.log.info)
+    with engine.on(spark) as workers:
+        report = run_stage(AudioStage(raw.storage, store.tables), workers, context.log.info)
     log_stage(context, report)
     seconds = pc.sum(store.tables.audio_features.snapshot().select(["session", "seconds"])["seconds"]).as_py() or 0.0
     return stage_result(report, schemas.AUDIO_FEATURES, {"seconds of audio": seconds})

@@ -10,6 +10,7 @@ from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors
 from novoic_assets.assets.stage import Stage, Upstream, run_stage
 from novoic_assets.resources.configured import Engine, RawData, Store
 from novoic_assets.resources.engine import SessionFunction
+from novoic_assets.resources.spark_session import Spark
 from novoic_assets.resources.storage import Storage
 from novoic_assets.resources.store_tables import StoreTables
 from novoic_assets.sessions import schemas
@@ -74,10 +75,10 @@ class ParsedStage(Stage):
 )
 @plain_errors
 def parsed_transcripts(
-    context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine
+    context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine, spark: Spark
 ) -> dg.MaterializeResult[None]:
     """The transcripts: a row for each session, with its outcome, its patient, and its segments and words."""
-    with engine.pool as pool:
-        report = run_stage(ParsedStage(raw.storage, store.tables), pool, context.log.info)
+    with engine.on(spark) as workers:
+        report = run_stage(ParsedStage(raw.storage, store.tables), workers, context.log.info)
     log_stage(context, report)
     return stage_result(report, schemas.TRANSCRIPTS, {})

@@ -124,7 +124,8 @@ def run_stage(stage: Stage, engine: SessionEngine, log: Callable[[str], None]) -
         pace = Pace(stage.name, len(todo.pending), sum(upstream.wanted[key].cost for key in todo.pending), log)
         if todo.pending and todo.unchanged:
             log(f"{todo.unchanged:,} sessions were done already, {len(todo.pending):,} are to do")
-        for chunk in _chunks(todo.pending, upstream.wanted, engine.parallelism):
+        # Without work the engine is not even asked how large it is: Spark would start for that.
+        for chunk in _chunks(todo.pending, upstream.wanted, engine.parallelism) if todo.pending else ():
             _commit(stage, upstream, _compute(stage, engine, upstream, todo, chunk, pace), chunk)
         if todo.removed:
             _commit(stage, upstream, stage.table.schema.empty_table(), todo.removed)

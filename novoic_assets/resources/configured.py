@@ -11,6 +11,8 @@ import dagster as dg
 from pydantic import Field
 
 from novoic_assets.resources.engine import PoolEngine
+from novoic_assets.resources.spark import SparkEngine
+from novoic_assets.resources.spark_session import Spark
 from novoic_assets.resources.storage import Storage
 from novoic_assets.resources.store_tables import StoreTables
 from novoic_assets.training.dataset import check_covariates
@@ -55,13 +57,12 @@ class Engine(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     workers: int = Field(
         default_factory=lambda: int(os.environ.get("NOVOIC_WORKERS") or 0),
         ge=0,
-        description="Worker processes; 0 is one for each core (NOVOIC_WORKERS).",
+        description="Worker processes, where Spark is not used; 0 is one for each core (NOVOIC_WORKERS).",
     )
 
-    @property
-    def pool(self) -> PoolEngine:
-        """The process pool of this machine."""
-        return PoolEngine(self.workers)
+    def on(self, spark: Spark) -> PoolEngine | SparkEngine:
+        """Spark where there is a master, else worker processes of this machine; a context to work in."""
+        return spark.engine if spark.master else PoolEngine(self.workers)
 
 
 class FeatureSettings(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above

@@ -1,0 +1,175 @@
+"""The Dagster resource that holds the Spark session."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import dagster as dg
+from pydantic import Field, PrivateAttr
+
+from novoic_assets.errors import NovoicError
+from novoic_assets.resources.spark import SparkEngine
+
+if TYPE_CHECKING:
+    from dagster_pyspark import LazyPySparkResource
+    from pyspark.sql import SparkSession
+
+_ANSWER_SECONDS: Final = 5.0  # within which a master answers
+_LOG_LEVEL: Final = "spark.log.level"
+_DEFAULTS: Final = {
+    "spark.app.name": "novoic_assets",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.session.timeZone": "UTC",
+    # Tasks hold transcripts. Without this they pass through a temporary file, and what Spark spills is plain.
+    "spark.io.encryption.enabled": "true",
+    _LOG_LEVEL: "ERROR",
+}
+_LOCAL: Final = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+
+class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
+    """A Spark session, started when first asked for and stopped when the run ends.
+
+    A session that was there before is used, and left running.
+    """
+
+    master: str = Field(
+        default_factory=lambda: os.environ.get("NOVOIC_SPARK_MASTER", ""),
+        description="The Spark that runs the heavy steps: local[*], spark://… or k8s://…; empty is none: worker "
+        "processes of this machine run them (NOVOIC_SPARK_MASTER).",
+    )
+    settings: dict[str, str] = Field(
+        default={},
+        description="Further settings of Spark, by their names (spark.…). No secrets: they are seen in lists of "
+        "processes. With spark.log.level, Spark's own log is shown.",
+    )
+
+    _lazy: "LazyPySparkResource | None" = PrivateAttr(default=None)
+    _made: bool = PrivateAttr(default=False)
+
+    @property
+    def session(self) -> "SparkSession":
+        """The session.
+
+        Raises:
+            NovoicError: Spark cannot be started.
+        """
+        from dagster_pyspark import LazyPySparkResource
+
+        if self._lazy is None:
+            config = self.spark_config
+            self._made = _start(config, quiet=_LOG_LEVEL not in self.settings)
+            self._lazy = LazyPySparkResource(spark_config=config)
+        session: SparkSession = self._lazy.spark_session
+        return session
+
+    @property
+    def engine(self) -> SparkEngine:
+        """The engine on the session; the session starts when there is work."""
+        return SparkEngine(lambda: self.session)
+
+    @property
+    def spark_config(self) -> dict[str, str]:
+        """All settings of a session."""
+        local = _LOCAL if _is_local(self.master) else {}
+        return {**_DEFAULTS, **local, **self.settings, "spark.master": self.master}
+
+    def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
+        """Stop the session if this run started it."""
+        if self._made and self._lazy is not None:
+            self._lazy.spark_session.stop()
+        self._lazy, self._made = None, False
+
+
+def _start(config: dict[str, str], *, quiet: bool) -> bool:
+    """Start Spark in this process, unless it runs already.
+
+    Returns:
+        Whether it was started here.
+
+    Raises:
+        NovoicError: There is no Spark to start, in one line; Spark's own words on it are pages.
+    """
+    from pyspark import SparkConf, SparkContext
+    from pyspark.java_gateway import launch_gateway
+
+    if SparkContext._active_spark_context is not None:
+        return False
+    master = config["spark.master"]
+    if not master:
+        raise NovoicError("NOVOIC_SPARK_MASTER is not set; set it to local[*], spark://host:port or k8s://https://…")
+    _check_java()
+    _check_answers(master)
+    # The workers have to run the Python that made what they are sent.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
+    failed = ""
+    try:
+        conf = SparkConf().setAll(list(config.items()))
+        gateway = None
+        if SparkContext._gateway is None:  # one JVM for all sessions of a process
+            gateway = launch_gateway(conf, {"stderr": subprocess.DEVNULL} if quiet else None)  # type: ignore[no-untyped-call]
+        SparkContext(conf=conf, gateway=gateway)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is said in one line
+        failed = type(error).__name__
+    if failed:
+        raise NovoicError(
+            f"Spark does not start ({failed}); see whether Java is 17 or newer and NOVOIC_SPARK_MASTER names a Spark "
+            "that runs, and set spark.log.level=INFO among the settings to see its log"
+        )
+    return True
+
+
+def _check_java() -> None:
+    home = os.environ.get("JAVA_HOME")
+    if not (shutil.which(Path(home, "bin", "java")) if home else shutil.which("java")):
+        where = "where JAVA_HOME says" if home else "on this machine"
+        raise NovoicError(
+            f"NOVOIC_SPARK_MASTER is set, but there is no Java {where}; install Java 17, or unset "
+            "NOVOIC_SPARK_MASTER to use worker processes instead of Spark"
+        )
+
+
+def _check_answers(master: str) -> None:
+    """See whether anything listens where the master should be; Spark itself tries for minutes."""
+    addresses = _addresses(master)
+    if not addresses or any(map(_listens, addresses)):
+        return
+    raise NovoicError(
+        "no Spark master answers at NOVOIC_SPARK_MASTER; start it or correct the address, or unset "
+        "NOVOIC_SPARK_MASTER to use worker processes instead of Spark"
+    )
+
+
+def _addresses(master: str) -> list[tuple[str, int]]:
+    """Where a master listens; none for a master that is no address."""
+    scheme, _, rest = master.partition("://")
+    default = 7077
+    if scheme == "k8s":
+        inner, _, rest = rest.rpartition("://")  # the address of the API server, https unless it says otherwise
+        default = 80 if inner == "http" else 443
+    elif scheme != "spark":
+        return []
+    parts = [urlsplit(f"//{part}") for part in rest.split(",")]
+    try:
+        return [(part.hostname or "", part.port or default) for part in parts]
+    except ValueError:
+        return []  # no port that there could be; Spark refuses it at once
+
+
+def _listens(address: tuple[str, int]) -> bool:
+    try:
+        with socket.create_connection(address, _ANSWER_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
+def _is_local(master: str) -> bool:
+    return master == "local" or master.startswith(("local[", "local-cluster["))
