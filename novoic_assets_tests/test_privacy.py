@@ -35,6 +35,8 @@ CANARY = "zqcanary"
 REPOSITORY = Path(__file__).parents[1]
 GOOD = 4
 
+pytestmark = pytest.mark.timeout(900)  # dozens of runs in one fixture
+
 
 def fill(raw: Path) -> None:
     """A raw folder that has the canary in all that could identify somebody."""
@@ -146,6 +148,7 @@ class Scenes:
     def broken(self) -> None:
         """Failures of storage, settings and listings, and work in worker processes."""
         self.outcomes["the job as Dagster runs it"] = self._job()
+        self._failing_stages()
         self._workers()
         self._broken_stores()
         self._wrong_keys()
@@ -204,8 +207,7 @@ class Scenes:
         self._command("the quarantine of internal errors", "quarantine", store="store_reader")
 
     def _failures(self) -> None:
-        from novoic_assets.assets import features, quarantined, raw, training
-        from novoic_assets.resources.engine import PoolEngine
+        from novoic_assets.assets import quarantined, training
         from novoic_assets.sessions import findings
 
         with pytest.MonkeyPatch.context() as patch:
@@ -215,6 +217,11 @@ class Scenes:
             patch.setattr(findings, "not_finite", _raise)
             patch.setattr(training, "assemble", _raise_chained)
             self._command("failures of checks and datasets", "materialize", "--raw", "raw")
+
+    def _failing_stages(self) -> None:
+        from novoic_assets.assets import features, raw
+        from novoic_assets.resources.engine import PoolEngine
+
         for scene, owner, name in (
             ("a failure of the metadata", raw, "parse_metadata"),
             ("a failure of the listing", raw, "session_files"),
