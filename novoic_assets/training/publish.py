@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from novoic_assets.errors import StorageError
 from novoic_assets.features.family import SPEAKERS
 from novoic_assets.resources.storage import Storage
 from novoic_assets.training.dataset import MODALITIES, SCHEMA_VERSION, Dataset, families_json
@@ -137,6 +138,8 @@ def current(store: Storage, name: str) -> dict[str, Any] | None:
         content: dict[str, Any] = json.loads(store.read(_pointer(name)))
     except FileNotFoundError:
         return None
+    except ValueError:
+        raise StorageError(f"current.json of the dataset {name} is damaged; delete it and materialize again") from None
     return content
 
 

@@ -227,3 +227,10 @@ def test_what_is_checked_is_read_back_from_the_store(store: Storage) -> None:
     np.savez(path, **{**dataset.arrays, "y": 1 - dataset.arrays["y"]})
     written = publish.write_version(store, dataset, tables={}, settings={})
     np.testing.assert_array_equal(written.arrays["y"], 1 - dataset.arrays["y"])
+
+
+def test_a_damaged_pointer_is_an_error_that_says_what_to_do(store: Storage) -> None:
+    publish_dataset(store, cohort_of_eight())
+    store.write(f"training_data/{NAME}/current.json", b'{"version": "0')
+    with pytest.raises(StorageError, match=r"current\.json .* is damaged; delete it"):
+        load_dataset(NAME, store=store.root)
