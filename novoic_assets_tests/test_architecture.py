@@ -65,5 +65,6 @@ def test_nothing_but_the_definitions_imports_assets() -> None:
     assert importers("novoic_assets.assets") - wired == set()
 
 
-def test_of_the_resources_only_the_configured_ones_import_dagster() -> None:
-    assert modules_in("resources") & importers("dagster") <= {"novoic_assets.resources.configured"}
+def test_only_the_resources_that_dagster_configures_import_dagster() -> None:
+    configured = {"novoic_assets.resources.configured", "novoic_assets.resources.spark_session"}
+    assert modules_in("resources") & importers("dagster") <= configured
