@@ -5,6 +5,7 @@ Nothing here imports Dagster.
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -113,6 +114,7 @@ class PoolEngine:
             for future in as_completed(indices):
                 yield indices[future], future.result()
         except BrokenProcessPool:
+            _unblock(self._pool)
             self._stop()
             raise WorkerDiedError from None
         finally:
@@ -166,6 +168,17 @@ def _halves(pieces: list[pa.RecordBatch]) -> list[list[pa.RecordBatch]]:
         middle = pieces[0].num_rows // 2
         return [[pieces[0].slice(0, middle)], [pieces[0].slice(middle)]]
     return [pieces[::2], pieces[1::2]]  # both with dear ones, which come first
+
+
+def _unblock(pool: ProcessPoolExecutor) -> None:
+    """Let a pool whose worker died end, though tasks that fill a pipe wait for a worker to read them.
+
+    Before Python 3.11.5 it waited for ever (python/cpython#94777); this is how that was mended.
+    """
+    if sys.version_info < (3, 11, 5):
+        queue = pool._call_queue  # type: ignore[attr-defined]  # public in no version
+        if queue is not None:
+            queue._reader.close()
 
 
 def _cores() -> int:

@@ -46,7 +46,7 @@ _DEATHS: Final = ("Python worker exited unexpectedly", "ExecutorLostFailure")
 _SETTINGS: Final[Mapping[str, str]] = {
     # Each batch of a table of tasks is a partition: one row a batch is one slice a partition.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
-    # A small table would become part of the query's plan, and a plan is printed with its rows.
+    # A small table would become part of the query's plan, and be cut by the number of cores instead.
     "spark.sql.execution.arrow.localRelationThreshold": "0",
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
 }

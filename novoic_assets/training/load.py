@@ -159,7 +159,7 @@ def _covariates(table: pa.Table, sessions: NDArray[np.str_]) -> dict[str, NDArra
     ordered = table.take(pa.array([row_of[session] for session in sessions.tolist()], pa.int64()))
     return {
         # Through Arrow's own conversion: a missing number becomes NaN, text stays text.
-        name: np.asarray(ordered[name].to_pandas())
+        name: np.asarray(ordered[name].to_pandas(use_threads=False))
         for name in ordered.column_names
         if name != "session"
     }

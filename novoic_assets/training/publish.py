@@ -163,8 +163,11 @@ def read_covariates(store: Storage, name: str, version: str) -> pa.Table:
     """
     manifest = json.loads(store.read(f"{folder(name, version)}/manifest.json"))
     columns = ["session", *manifest["covariates"]]
+    # Without Arrow's threads: a process that ends soon after they started is aborted by them now and then.
     parts = [
-        pq.read_table(io.BytesIO(store.read(f"{folder(name, version)}/{split}.parquet")), columns=columns)
+        pq.ParquetFile(io.BytesIO(store.read(f"{folder(name, version)}/{split}.parquet")), pre_buffer=False).read(
+            columns, use_threads=False
+        )
         for split in SPLITS
     ]
     return pa.concat_tables(parts)

@@ -58,7 +58,7 @@ def entry(row: list[dict[str, Any]] | None, family: str, speaker: str) -> dict[s
     return found[0] if found else None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(drawn=columns(), speaker=st.sampled_from(SPEAKERS), family=st.sampled_from([*WIDTHS, "another"]))
 def test_a_matrix_has_each_rows_vector_or_nan(drawn: tuple, speaker: str, family: str) -> None:
     rows, column = drawn
@@ -72,7 +72,7 @@ def test_a_matrix_has_each_rows_vector_or_nan(drawn: tuple, speaker: str, family
     np.testing.assert_array_equal(found, expected)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     drawn=columns(),
     speaker=st.sampled_from(SPEAKERS),
@@ -87,7 +87,7 @@ def test_a_status_is_the_worst_of_the_families(drawn: tuple, speaker: str, famil
     assert values.statuses(column, families, speaker).tolist() == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(drawn=columns(right=False))
 def test_wrong_vectors_are_counted(drawn: tuple) -> None:
     rows, column = drawn

@@ -1,6 +1,7 @@
 """Tables and session functions for the tests of this folder; the functions are importable by worker processes."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,12 @@ def die_of_seven(batch: pa.RecordBatch) -> pa.RecordBatch:
     if 7 in batch["n"].to_pylist():
         os._exit(137)
     return squares(batch)
+
+
+def die_slowly_of_seven(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """As above, while the other workers are busy."""
+    time.sleep(0.2)
+    return die_of_seven(batch)
 
 
 def die_once(batch: pa.RecordBatch, folder: Path) -> pa.RecordBatch:

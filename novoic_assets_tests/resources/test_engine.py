@@ -74,6 +74,12 @@ def test_a_session_whose_worker_dies_is_refused_and_the_others_are_computed() ->
     assert run(builders.die_of_seven, TASKS, MUCH) == {**expected, "S7": builders.REFUSED}
 
 
+def test_a_worker_that_dies_while_much_waits_for_workers_stops_nothing() -> None:
+    tasks = {f"S{number} {'x' * 200_000}": number for number in range(8)}  # more than a pipe holds
+    expected = {session: builders.REFUSED if number == 7 else number**2 for session, number in tasks.items()}
+    assert run(builders.die_slowly_of_seven, tasks, MUCH) == expected
+
+
 def test_a_worker_that_dies_once_costs_nobody_anything(tmp_path: Path) -> None:
     expected = {session: number**2 for session, number in TASKS.items()}
     assert run(partial(builders.die_once, folder=tmp_path), TASKS, MUCH) == expected
@@ -108,7 +114,7 @@ def test_no_number_of_workers_is_one_for_each_core() -> None:
     assert PoolEngine(3).parallelism == 3
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(costs=st.lists(st.floats(0, 1e4), max_size=60), count=st.integers(1, 20))
 def test_slices_are_a_balanced_partition_of_the_tasks(costs: list[float], count: int) -> None:
     tasks = builders.rows({f"S{index}": index for index in range(len(costs))})
@@ -123,6 +129,11 @@ def test_slices_are_a_balanced_partition_of_the_tasks(costs: list[float], count:
         # Longest-processing-time scheduling is at most 4/3 of the best (Graham 1969).
         best = max(sum(costs) / count, *costs)
         assert max(totals) <= best + max(costs) * (1 - 1 / count) + 1e-6
+
+
+def test_a_long_recording_does_not_hold_up_a_slice_of_others() -> None:
+    tasks = builders.rows({f"S{index}": index for index in range(5)})
+    assert sorted(piece["n"].to_pylist() for piece in slices(tasks, [1, 1, 1, 1, 4], 2)) == [[0, 1, 2, 3], [4]]
 
 
 def test_slices_keep_rows_whole_when_tasks_come_in_chunks() -> None:

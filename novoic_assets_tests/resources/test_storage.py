@@ -251,7 +251,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Storage:
     return storage
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(steps=STEPS, whence=st.sampled_from([os.SEEK_SET, os.SEEK_CUR, os.SEEK_END]))
 def test_reads_are_the_files_and_the_hash_is_right_whatever_was_read(
     large: Storage, steps: list[tuple[str, int]], whence: int

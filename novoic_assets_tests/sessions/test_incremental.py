@@ -19,7 +19,7 @@ WANTED = st.dictionaries(KEYS, st.builds(Wanted, fingerprint=MARKS, families=FAM
 PRESENT = st.dictionaries(KEYS, st.builds(Present, fingerprint=MARKS, families=FAMILIES, reason=REASONS))
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(wanted=WANTED, present=PRESENT)
 def test_a_plan_follows_the_rule(wanted: dict[str, Wanted], present: dict[str, Present]) -> None:
     todo = plan(wanted, present)
@@ -67,10 +67,12 @@ PARTS = st.lists(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=250)
 @given(first=PARTS, second=PARTS)
 @example(first=["ab", "c"], second=["a", "bc"])
 @example(first=["1"], second=[1])
+@example(first=[1, 2], second=[12])
+@example(first=[1.5, 2], second=[1.52])
 @example(first=["None"], second=[None])
 @example(first=[], second=[""])
 @example(first=["a", None], second=["a"])

@@ -59,7 +59,7 @@ KINDS = st.sampled_from(["1", "2", "refuse", "fail", *BAD_TYPES])
 REFUSALS = st.sampled_from([None, None, str(Reason.NO_AUDIO)])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(tasks=st.lists(st.tuples(KINDS, REFUSALS), max_size=8))
 def test_every_task_has_one_row_and_a_bad_one_costs_no_other(tasks: list[tuple[str, str | None]]) -> None:
     batch = pa.RecordBatch.from_pylist(

@@ -125,7 +125,7 @@ def corpora(draw: st.DrawFn) -> tuple[list, list[Session], list[str]]:
     return patients, sessions, refused
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(corpus=corpora(), cohort=st.sampled_from(COHORTS))
 def test_every_session_is_accounted_for_and_every_row_is_its_sessions(corpus: tuple, cohort: Cohort) -> None:
     patients, sessions, refused = corpus

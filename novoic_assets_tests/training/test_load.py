@@ -181,6 +181,13 @@ def test_importing_and_loading_take_no_heavy_libraries(store: Path) -> None:
     assert done.stdout == "[] [] 8\n"
 
 
+@pytest.mark.slow
+def test_a_process_that_only_loads_ends_well_every_time(store: Path) -> None:
+    put(store, cohort_of_eight())
+    code = f"from novoic_assets import load_dataset; load_dataset({NAME!r}, {str(store)!r})"
+    assert [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(20)] == [0] * 20
+
+
 def test_the_package_offers_what_scientists_need() -> None:
     assert novoic_assets.load_dataset is load_dataset
     assert novoic_assets.TrainingData is TrainingData

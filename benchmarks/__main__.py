@@ -1,0 +1,84 @@
+"""The command: `python -m benchmarks --short` or `--full`."""
+
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from benchmarks.common import ROOT, Bench, BenchmarkError, note
+from benchmarks.part import Part
+from benchmarks.parts import audio, challenge, end_to_end, engines, memory, text, volume
+from benchmarks.report import Report
+
+PARTS: Final[tuple[Part, ...]] = (
+    audio.PART,
+    text.PART,
+    challenge.PART,
+    end_to_end.PART,
+    volume.PART,
+    engines.PART,
+    memory.PART,
+)
+_NAMES: Final = ", ".join(part.name for part in PARTS)
+
+
+def main(
+    *,
+    short: Annotated[bool, typer.Option("--short/--full", help="Everything small, or as it is published.")],
+    only: Annotated[list[str] | None, typer.Option(help=f"A part, as often as wanted: {_NAMES}.")] = None,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for corpora, which stay there; else a temporary one.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results; docs/ for the full form, below --work for the short.")
+    ] = None,
+) -> None:
+    """Measure speed and memory, and write the results as a page, JSON and pictures.
+
+    The parts are independent: each replaces its own results and leaves the others'.
+    """
+    unknown = set(only or ()) - {part.name for part in PARTS}
+    if unknown:
+        raise typer.BadParameter(f"no part {', '.join(sorted(unknown))}; there are {_NAMES}")
+    with ExitStack() as stack:
+        if work is None:
+            work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
+        bench = Bench(work.resolve(), short)
+        report = Report((out or (bench.work / "results" if short else ROOT / "docs")).resolve(), PARTS)
+        failed = [part.name for part in PARTS if only is None or part.name in only if not _measure(part, bench, report)]
+        if short:
+            sys.stdout.write(report.markdown())
+    if failed:
+        note(f"failed: {', '.join(failed)}")
+        raise typer.Exit(1)
+
+
+def _measure(part: Part, bench: Bench, report: Report) -> bool:
+    """Run a part and write its results; a failure costs this part only."""
+    reason = part.missing()
+    if reason is None and bench.short and report.is_full(part):
+        reason = "there are full results, which short ones would replace"
+    if reason is not None:
+        note(f"{part.name} is left out: {reason}")
+        return True
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    note(f"{part.name}{load}")
+    start = time.perf_counter()
+    try:
+        figures = part.run(bench)
+    except BenchmarkError as error:
+        note(f"{part.name}: {error}")
+        return False
+    seconds = time.perf_counter() - start
+    report.add(part, figures, short=bench.short, seconds=seconds)
+    note(f"{part.name}: done in {seconds:.0f} s")
+    return True
+
+
+if __name__ == "__main__":
+    typer.run(main)

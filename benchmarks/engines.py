@@ -1,0 +1,199 @@
+"""The engines, started and timed: the process pool, Spark in one process, Spark's standalone cluster."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+
+from benchmarks.common import WORKERS, BenchmarkError, Figures, require
+from benchmarks.corpora import turns
+from novoic_assets.features.workers import AUDIO_TASKS, ComputeAudio
+from novoic_assets.resources.engine import PoolEngine, SessionEngine, SessionFunction
+from novoic_assets.resources.storage import Storage
+from novoic_assets.sessions.reasons import OK, Reason
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+POOL: Final = "pool"
+LOCAL: Final = "spark local"
+CLUSTER: Final = "spark cluster"
+
+_TOTAL_COST: Final = 100.0  # seconds that tasks claim to take together: too long for the pool to work inline
+_NOTHINGS: Final = 16  # tasks without work, enough that every worker gets some
+_STARTED_WITHIN: Final = 60.0  # seconds
+
+
+def missing(kind: str) -> str | None:
+    """Why an engine cannot be measured here, if it cannot."""
+    if kind == POOL:
+        return None
+    if find_spec("novoic_assets.resources.spark") is None or find_spec("pyspark") is None:
+        return "the Spark engine is not installed"
+    return None if shutil.which("java") or os.environ.get("JAVA_HOME") else "there is no Java"
+
+
+def measure(kind: str, raw: str, repeats: int) -> Figures:
+    """Time an engine on the audio stage's work.
+
+    Args:
+        kind: Which engine.
+        raw: The corpus: PCM_16 recordings at 16 kHz.
+        repeats: How often to do the work.
+
+    Returns:
+        Seconds of start-up, which ends when every worker has answered once, and of the work, sorted.
+    """
+    function = ComputeAudio(Storage(raw, "NOVOIC_RAW"))
+    work, costs = _tasks(Path(raw))
+    nothing = pa.Table.from_pylist(
+        [{"session": f"N{i}", "refusal": str(Reason.NO_AUDIO), "turns": [], "compute": []} for i in range(_NOTHINGS)],
+        schema=work.schema,
+    )
+    start = time.perf_counter()
+    with _started(kind) as engine:
+        _map(engine, function, nothing, [_TOTAL_COST / _NOTHINGS] * _NOTHINGS)
+        start_up = time.perf_counter() - start
+        seconds = []
+        for _ in range(repeats):
+            wall, n_ok = _map(engine, function, work, costs)
+            require(n_ok == work.num_rows, f"{kind}: {work.num_rows - n_ok} sessions were refused")
+            seconds.append(wall)
+    return {"start_up_s": start_up, "work_s": sorted(seconds), "sessions": work.num_rows}
+
+
+def _map(
+    engine: SessionEngine, function: SessionFunction, tasks: pa.Table, costs: Sequence[float]
+) -> tuple[float, int]:
+    """Seconds taken, and the number of sessions that are ok."""
+    start = time.perf_counter()
+    batches = list(engine.map(function, tasks, costs))
+    wall = time.perf_counter() - start
+    require(sum(batch.num_rows for batch in batches) == tasks.num_rows, "an engine has lost sessions")
+    return wall, sum(reason == OK for batch in batches for reason in batch["reason"].to_pylist())
+
+
+def _tasks(raw: Path) -> tuple[pa.Table, list[float]]:
+    storage = Storage(str(raw), "NOVOIC_RAW")
+    rows: list[dict[str, Any]] = []
+    for info in sorted(storage.list("audio"), key=lambda info: info.path):
+        said = turns((info.size - 44) / 32_000)
+        rows.append(
+            {
+                "session": Path(info.path).stem,
+                "path": info.path,
+                "size": info.size,
+                "etag": info.etag,
+                "end": said[-1][1],
+                "turns": [{"start": start, "end": end, "speaker": speaker} for start, end, speaker in said],
+                "compute": ["mfcc"],
+            }
+        )
+    total = sum(row["size"] for row in rows)
+    schema = AUDIO_TASKS.append(pa.field("compute", pa.list_(pa.string())))
+    return pa.Table.from_pylist(rows, schema=schema), [_TOTAL_COST * row["size"] / total for row in rows]
+
+
+@contextmanager
+def _started(kind: str) -> Iterator[SessionEngine]:
+    if kind == POOL:
+        with PoolEngine(WORKERS) as pool:
+            yield pool
+        return
+    from novoic_assets.resources.spark import SparkEngine
+
+    with ExitStack() as stack:
+        master = f"local[{WORKERS}]" if kind == LOCAL else stack.enter_context(_cluster())
+        engine: SessionEngine = SparkEngine(stack.enter_context(_session(master)))
+        yield engine
+
+
+@contextmanager
+def _session(master: str) -> "Iterator[SparkSession]":
+    from pyspark.sql import SparkSession
+
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    session = (
+        SparkSession.builder.master(master)
+        .appName("benchmark")
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.executor.memory", "1g")
+        # No work is given out before every worker of a cluster is there.
+        .config("spark.cores.max", str(WORKERS))
+        .config("spark.scheduler.minRegisteredResourcesRatio", "1.0")
+        .config("spark.scheduler.maxRegisteredResourcesWaitingTime", f"{_STARTED_WITHIN:.0f}s")
+        .getOrCreate()
+    )
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+@contextmanager
+def _cluster() -> Iterator[str]:
+    """A standalone cluster of one-core workers on this machine; the URL of its master."""
+    import pyspark
+
+    home = Path(pyspark.__file__).parent
+    command = str(home / "bin" / "spark-class")
+    port = _free_port()
+    master = f"spark://127.0.0.1:{port}"
+    server = "org.apache.spark.deploy"
+    env = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+
+        def start(*arguments: str) -> None:
+            process = subprocess.Popen(  # noqa: S603 - Spark's own command
+                [command, *arguments], env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            stack.callback(_stop, process)
+
+        start(f"{server}.master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
+        _wait_for(port)
+        for number in range(WORKERS):
+            start(
+                f"{server}.worker.Worker",
+                *("--host", "127.0.0.1", "--cores", "1", "--memory", "1g", "--webui-port", "0"),
+                *("--work-dir", str(Path(folder) / f"worker{number}"), master),
+            )
+        yield master
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + _STARTED_WITHIN
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise BenchmarkError("the Spark master did not start")

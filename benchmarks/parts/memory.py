@@ -1,0 +1,43 @@
+"""One very long recording: memory does not grow with length."""
+
+from typing import Final
+
+from benchmarks.common import Bench, Figures, note
+from benchmarks.corpora import write_recording
+from benchmarks.measure import child
+from benchmarks.part import Part, table
+
+_RATE: Final = 48_000
+_CHANNELS: Final = 2
+
+
+def _run(bench: Bench) -> Figures:
+    lengths = (60.0, 600.0) if bench.short else (600.0, 4 * 3600.0)
+    measured = []
+    for seconds in lengths:
+        with bench.scratch("memory") as folder:
+            path = folder / "long.wav"
+            note(f"memory: {seconds / 60:,.0f} minutes")
+            write_recording(path, seconds, _RATE, _CHANNELS)
+            one = child("long_recording", path=str(path), seconds=seconds)
+            measured.append({**one, "file_mb": path.stat().st_size / 1e6})
+    return {"recordings": measured}
+
+
+def _markdown(figures: Figures) -> str:
+    rows = [
+        (
+            f"{one['seconds'] / 60:,.0f} min",
+            f"{one['file_mb']:,.0f} MB",
+            f"{one['before_mb']:,.0f} MB",
+            f"{one['peak_mb']:,.0f} MB",
+            f"{one['cpu_s'] / one['seconds']:.6f}",
+        )
+        for one in figures["recordings"]
+    ]
+    return "Audio features of one recording: 48 kHz, stereo, PCM_16.\n\n" + table(
+        ("length", "file", "memory before", "peak memory", "real-time factor"), rows
+    )
+
+
+PART: Final = Part("memory", "A long recording", _run, _markdown)

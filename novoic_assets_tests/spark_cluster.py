@@ -1,0 +1,96 @@
+"""A Spark cluster on this machine's loopback: a master and workers of one core, each its own process."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pyspark
+
+_START_SECONDS = 90.0
+_HOST = "127.0.0.1"
+
+
+@contextmanager
+def spark_cluster(folder: Path, workers: int = 2) -> Iterator[str]:
+    """Start a standalone cluster.
+
+    Args:
+        folder: Where its processes keep their files and logs.
+        workers: Number of workers, each with one core.
+
+    Yields:
+        The address of its master, once all workers are registered.
+    """
+    port, web_port = _free_port(), _free_port()
+    address = f"spark://{_HOST}:{port}"
+    with ExitStack() as stack:
+        arguments = ["--host", _HOST, "--port", str(port), "--webui-port", str(web_port)]
+        _start(stack, folder / "master", "org.apache.spark.deploy.master.Master", arguments)
+        for number in range(workers):
+            work = folder / f"worker {number}"
+            arguments = ["--host", _HOST, "--webui-port", "0", "-c", "1", "-m", "1g", "-d", str(work), address]
+            _start(stack, work, "org.apache.spark.deploy.worker.Worker", arguments)
+        _wait_for_workers(web_port, workers)
+        yield address
+
+
+def _start(stack: ExitStack, folder: Path, name: str, arguments: list[str]) -> None:
+    folder.mkdir()
+    home = Path(pyspark.__file__).parent
+    environment = {
+        **os.environ,
+        "SPARK_HOME": str(home),
+        "SPARK_LOCAL_IP": _HOST,
+        "SPARK_NO_DAEMONIZE": "1",
+        "SPARK_DAEMON_MEMORY": "256m",
+    }
+    log = stack.enter_context((folder / "log").open("wb"))
+    process = subprocess.Popen(
+        [str(home / "bin" / "spark-class"), name, *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,  # so that its executors can be ended with it
+    )
+    stack.callback(_end, process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _wait_for_workers(web_port: int, workers: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://{_HOST}:{web_port}/json/", timeout=5) as answer:
+                if json.load(answer)["aliveworkers"] == workers:
+                    return
+        except OSError:
+            pass
+        time.sleep(0.2)
+    raise TimeoutError("the Spark cluster did not start")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((_HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def has_java() -> bool:
+    """Whether Spark can run here."""
+    home = os.environ.get("JAVA_HOME")
+    return shutil.which("java" if home is None else str(Path(home, "bin", "java"))) is not None
