@@ -15,6 +15,7 @@ from novoic_assets.sessions.worker import place
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
+TABLE_VERSIONS = "table versions"
 OWNERS = ["team:speech"]
 TAGS = {"novoic/personal_data": "true"}
 
@@ -80,7 +81,7 @@ def stage_result(report: StageReport, schema: pa.Schema, extra: Mapping[str, Any
             **({"internal errors": dict(report.details)} if report.details else {}),
             "seconds of computing": round(report.seconds, 1),
             **({"seconds of audio decoded": report.seconds_of_audio} if report.seconds_of_audio else {}),
-            "table versions": dict(report.versions),
+            TABLE_VERSIONS: dict(report.versions),
             **extra,
         },
         data_version=dg.DataVersion(report.data_version),

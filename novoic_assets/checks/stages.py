@@ -6,8 +6,9 @@ A dataset's checks run inside its asset, before the pointer to it is written (`a
 from collections.abc import Iterable, Iterator, Mapping
 
 import dagster as dg
+import pyarrow as pa
 
-from novoic_assets.assets.reporting import check_result, plain_errors
+from novoic_assets.assets.reporting import TABLE_VERSIONS, check_result, plain_errors
 from novoic_assets.features import catalogue
 from novoic_assets.resources.configured import FeatureSettings, Store
 from novoic_assets.resources.tables import Table
@@ -41,8 +42,10 @@ def raw_checks(context: dg.AssetCheckExecutionContext, store: Store) -> Iterator
 @plain_errors
 def parsed_checks(context: dg.AssetCheckExecutionContext, store: Store) -> Iterator[dg.AssetCheckResult]:
     """Every transcript is accounted for, and patients speak in them."""
-    rows = store.tables.transcripts.snapshot().select(["session", "reason", "patient_words"])
-    inputs = _sessions(store.tables.transcript_files)
+    versions = _versions(context, "parsed_transcripts")
+    tables = store.tables
+    rows = _read(tables.transcripts, versions, ["session", "reason", "patient_words"])
+    inputs = _sessions(tables.transcript_files, versions)
     yield from _selected(
         context,
         "parsed_transcripts",
@@ -70,14 +73,17 @@ def feature_checks(
     """Every session is accounted for, its values are whole, and its recording fits its transcript."""
     selected = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
     if "text_features" in selected:
-        yield from _selected(context, "text_features", _text_findings(store, settings))
+        yield from _selected(context, "text_features", _text_findings(context, store, settings))
     if "audio_features" in selected:
-        yield from _selected(context, "audio_features", _audio_findings(store))
+        yield from _selected(context, "audio_features", _audio_findings(context, store))
 
 
-def _text_findings(store: Store, settings: FeatureSettings) -> list[findings.Finding]:
-    text = store.tables.text_features.snapshot().select(["session", "reason", "values"])
-    inputs = _sessions(store.tables.transcripts)
+def _text_findings(
+    context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings
+) -> list[findings.Finding]:
+    versions = _versions(context, "text_features")
+    text = _read(store.tables.text_features, versions, ["session", "reason", "values"])
+    inputs = _sessions(store.tables.transcripts, versions)
     widths = {family.name: len(family.value_names) for family in catalogue.text_families(settings.spacy_model)}
     return [
         findings.reconciled(text["session"].to_pylist(), inputs, text["reason"].to_pylist()),
@@ -86,9 +92,10 @@ def _text_findings(store: Store, settings: FeatureSettings) -> list[findings.Fin
     ]
 
 
-def _audio_findings(store: Store) -> list[findings.Finding]:
-    audio = store.tables.audio_features.snapshot().select(["session", "reason", "scale", "overhang", "values"])
-    inputs = [*_sessions(store.tables.audio_files), *_sessions(store.tables.transcripts)]
+def _audio_findings(context: dg.AssetCheckExecutionContext, store: Store) -> list[findings.Finding]:
+    versions = _versions(context, "audio_features")
+    audio = _read(store.tables.audio_features, versions, ["session", "reason", "scale", "overhang", "values"])
+    inputs = [*_sessions(store.tables.audio_files, versions), *_sessions(store.tables.transcripts, versions)]
     widths = {family.name: len(family.value_names) for family in catalogue.AUDIO_FAMILIES}
     return [
         findings.reconciled(audio["session"].to_pylist(), inputs, audio["reason"].to_pylist()),
@@ -108,6 +115,22 @@ def _selected(
             yield check_result(finding, asset)
 
 
-def _sessions(table: Table) -> list[str]:
-    sessions: list[str] = table.snapshot().select(list({table.key, "session"}))["session"].to_pylist()
+def _versions(context: dg.AssetCheckExecutionContext, asset: str) -> Mapping[str, int]:
+    """The table versions that the asset read and wrote in this run, none where it was not materialized in it.
+
+    Another run may have gone on since: what this one did is judged by what it saw.
+    """
+    event = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
+    if event is None or event.run_id != context.run.run_id or event.asset_materialization is None:
+        return {}
+    versions = event.asset_materialization.metadata[TABLE_VERSIONS].value
+    return versions if isinstance(versions, dict) else {}
+
+
+def _read(table: Table, versions: Mapping[str, int], columns: list[str]) -> pa.Table:
+    return table.snapshot(versions.get(table.name)).select(columns)
+
+
+def _sessions(table: Table, versions: Mapping[str, int]) -> list[str]:
+    sessions: list[str] = _read(table, versions, list({table.key, "session"}))["session"].to_pylist()
     return sessions

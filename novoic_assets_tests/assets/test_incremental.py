@@ -2,6 +2,7 @@
 
 import shutil
 
+import pyarrow as pa
 import pytest
 
 from novoic_assets.assets import features as feature_assets
@@ -160,3 +161,21 @@ def test_changed_metadata_reach_the_datasets(filled: Lab) -> None:
     run = filled.run()
     assert [run.computed(stage) for stage in STAGES] == [(0, 0, 0)] * 3
     assert filled.versions()["ad_vs_hc"] != before["ad_vs_hc"]
+
+
+def test_what_another_run_committed_since_does_not_count_against_a_stage(
+    filled: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_stage = feature_assets.run_stage
+
+    def and_then_another_run_parses(*arguments: object) -> object:
+        report = run_stage(*arguments)
+        transcripts = filled.tables.transcripts.snapshot()
+        row = transcripts.select(keys=["S3"]).to_pylist()[0] | {"session": "another"}
+        transcripts.replace(pa.Table.from_pylist([row], schema=transcripts.schema), ["another"])
+        return report
+
+    monkeypatch.setattr(feature_assets, "run_stage", and_then_another_run_parses)
+    run = filled.run(select=["text_features"])
+    assert run.success
+    assert ("text_features", "reconciled") not in run.failed_checks()
