@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pyspark
 
-_START_SECONDS = 90.0
+_START_SECONDS = 60.0
+_ATTEMPTS = 3
 _HOST = "127.0.0.1"
 
 
@@ -29,21 +30,34 @@ def spark_cluster(folder: Path, workers: int = 2) -> Iterator[str]:
     Yields:
         The address of its master, once all workers are registered.
     """
+    for attempt in range(_ATTEMPTS):
+        with ExitStack() as stack:
+            address = _start_cluster(stack, folder / str(attempt), workers)
+            if address is not None:
+                yield address
+                return
+    raise TimeoutError("the Spark cluster did not start")
+
+
+def _start_cluster(stack: ExitStack, folder: Path, workers: int) -> str | None:
+    """Start a master and workers; None where they do not find each other.
+
+    Where somebody else takes a port between the look for a free one and the master's start, the master takes
+    the next, and is waited for where it is not.
+    """
     port, web_port = _free_port(), _free_port()
     address = f"spark://{_HOST}:{port}"
-    with ExitStack() as stack:
-        arguments = ["--host", _HOST, "--port", str(port), "--webui-port", str(web_port)]
-        _start(stack, folder / "master", "org.apache.spark.deploy.master.Master", arguments)
-        for number in range(workers):
-            work = folder / f"worker {number}"
-            arguments = ["--host", _HOST, "--webui-port", "0", "-c", "1", "-m", "1g", "-d", str(work), address]
-            _start(stack, work, "org.apache.spark.deploy.worker.Worker", arguments)
-        _wait_for_workers(web_port, workers)
-        yield address
+    arguments = ["--host", _HOST, "--port", str(port), "--webui-port", str(web_port)]
+    _start(stack, folder / "master", "org.apache.spark.deploy.master.Master", arguments)
+    for number in range(workers):
+        work = folder / f"worker {number}"
+        arguments = ["--host", _HOST, "--webui-port", "0", "-c", "1", "-m", "1g", "-d", str(work), address]
+        _start(stack, work, "org.apache.spark.deploy.worker.Worker", arguments)
+    return address if _workers_register(web_port, workers) else None
 
 
 def _start(stack: ExitStack, folder: Path, name: str, arguments: list[str]) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     home = Path(pyspark.__file__).parent
     environment = {
         **os.environ,
@@ -70,17 +84,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _wait_for_workers(web_port: int, workers: int) -> None:
+def _workers_register(web_port: int, workers: int) -> bool:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(f"http://{_HOST}:{web_port}/json/", timeout=5) as answer:
                 if json.load(answer)["aliveworkers"] == workers:
-                    return
+                    return True
         except OSError:
             pass
         time.sleep(0.2)
-    raise TimeoutError("the Spark cluster did not start")
+    return False
 
 
 def _free_port() -> int:
