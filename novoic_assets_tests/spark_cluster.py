@@ -91,8 +91,8 @@ def _workers_register(web_port: int, workers: int) -> bool:
             with urllib.request.urlopen(f"http://{_HOST}:{web_port}/json/", timeout=5) as answer:
                 if json.load(answer)["aliveworkers"] == workers:
                     return True
-        except OSError:
-            pass
+        except (OSError, ValueError):
+            pass  # not listening yet, or answering with a page before it has anything to say
         time.sleep(0.2)
     return False
 
