@@ -1,26 +1,24 @@
 """The engines, started and timed: the process pool, Spark in one process, Spark's standalone cluster."""
 
 import os
-import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from benchmarks.common import WORKERS, BenchmarkError, Figures, require
+from benchmarks.common import WORKERS, Figures, require
 from benchmarks.corpora import turns
 from novoic_assets.features.workers import AUDIO_TASKS, ComputeAudio
 from novoic_assets.resources.engine import PoolEngine, SessionEngine, SessionFunction
+from novoic_assets.resources.spark import SparkEngine
 from novoic_assets.resources.storage import Storage
 from novoic_assets.sessions.reasons import OK, Reason
+from novoic_assets_tests.spark_cluster import has_java, spark_cluster
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,11 +34,7 @@ _STARTED_WITHIN: Final = 60.0  # seconds
 
 def missing(kind: str) -> str | None:
     """Why an engine cannot be measured here, if it cannot."""
-    if kind == POOL:
-        return None
-    if find_spec("novoic_assets.resources.spark") is None or find_spec("pyspark") is None:
-        return "the Spark engine is not installed"
-    return None if shutil.which("java") or os.environ.get("JAVA_HOME") else "there is no Java"
+    return "there is no Java" if kind != POOL and not has_java() else None
 
 
 def measure(kind: str, raw: str, repeats: int) -> Figures:
@@ -110,12 +104,12 @@ def _started(kind: str) -> Iterator[SessionEngine]:
         with PoolEngine(WORKERS) as pool:
             yield pool
         return
-    from novoic_assets.resources.spark import SparkEngine
-
     with ExitStack() as stack:
-        master = f"local[{WORKERS}]" if kind == LOCAL else stack.enter_context(_cluster())
-        engine: SessionEngine = SparkEngine(stack.enter_context(_session(master)))
-        yield engine
+        master = f"local[{WORKERS}]"
+        if kind == CLUSTER:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            master = stack.enter_context(spark_cluster(Path(folder), WORKERS))
+        yield SparkEngine(stack.enter_context(_session(master)))
 
 
 @contextmanager
@@ -141,59 +135,3 @@ def _session(master: str) -> "Iterator[SparkSession]":
         yield session
     finally:
         session.stop()
-
-
-@contextmanager
-def _cluster() -> Iterator[str]:
-    """A standalone cluster of one-core workers on this machine; the URL of its master."""
-    import pyspark
-
-    home = Path(pyspark.__file__).parent
-    command = str(home / "bin" / "spark-class")
-    port = _free_port()
-    master = f"spark://127.0.0.1:{port}"
-    server = "org.apache.spark.deploy"
-    env = {**os.environ, "SPARK_HOME": str(home), "PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-
-        def start(*arguments: str) -> None:
-            process = subprocess.Popen(  # noqa: S603 - Spark's own command
-                [command, *arguments], env=env, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
-            stack.callback(_stop, process)
-
-        start(f"{server}.master.Master", "--host", "127.0.0.1", "--port", str(port), "--webui-port", "0")
-        _wait_for(port)
-        for number in range(WORKERS):
-            start(
-                f"{server}.worker.Worker",
-                *("--host", "127.0.0.1", "--cores", "1", "--memory", "1g", "--webui-port", "0"),
-                *("--work-dir", str(Path(folder) / f"worker{number}"), master),
-            )
-        yield master
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_for(port: int) -> None:
-    until = time.monotonic() + _STARTED_WITHIN
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.2)
-    raise BenchmarkError("the Spark master did not start")

@@ -85,27 +85,33 @@ def _plots(figures: Figures) -> "Mapping[str, Figure]":
         if there:
             bars = axes.bar([index + shift for index in there], heights, 0.36, label=name, color=colour)
             axes.bar_label(bars, fmt="%.2f", padding=2)
-    axes.axhline(3600 * _MOST, color="0.4", linestyle="--", linewidth=1, label="target")
+    axes.axhline(3600 * _MOST, color="0.4", linestyle="--", linewidth=1, label="target at 16,000 Hz")
     axes.set_xticks(range(len(rates)), [f"{int(rate):,} Hz" for rate in rates])
     axes.legend(frameon=False)
     return {"audio": drawn}
 
 
-def _targets(rate: str) -> tuple[Target, Target]:
-    def factor(figures: Figures) -> float:
-        return float(figures["rates"][rate]["ours"]["rtf"])
-
-    def times_librosa(figures: Figures) -> float | None:
-        found: float | None = figures["rates"][rate].get("factor")
+def _times_librosa(rate: int) -> Target:
+    def factor(figures: Figures) -> float | None:
+        found: float | None = figures["rates"][str(rate)].get("factor")
         return found
 
-    what = f"decoding and MFCC at {int(rate):,} Hz"
-    return (
-        Target(f"{what}, real-time factor", _MOST, factor, ""),
-        Target(f"{what}, times librosa's speed", _LEAST_FACTOR, times_librosa, "", at_least=True),
-    )
+    return Target(f"the same at {rate:,} Hz, times librosa's speed", _LEAST_FACTOR, factor, "", at_least=True)
 
 
 PART: Final = Part(
-    "audio", "Audio", _run, _markdown, tuple(target for rate in _RATES for target in _targets(str(rate))), _plots
+    "audio",
+    "Audio",
+    _run,
+    _markdown,
+    (
+        Target(
+            f"decoding and MFCC at {_RATES[0]:,} Hz, real-time factor",
+            _MOST,
+            lambda figures: float(figures["rates"][str(_RATES[0])]["ours"]["rtf"]),
+            "",
+        ),
+        *map(_times_librosa, _RATES),
+    ),
+    _plots,
 )

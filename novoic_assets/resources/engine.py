@@ -3,6 +3,7 @@
 Nothing here imports Dagster.
 """
 
+import heapq
 import multiprocessing
 import os
 import sys
@@ -220,10 +221,10 @@ def slices(tasks: pa.Table, costs: Sequence[float], count: int) -> list[pa.Recor
     """
     count = max(1, min(count, tasks.num_rows))
     members: list[list[int]] = [[] for _ in range(count)]
-    totals = [0.0] * count
+    totals = [(0.0, number) for number in range(count)]  # a heap: the slice that has cost least so far is first
     for index in sorted(range(tasks.num_rows), key=lambda i: -costs[i]):
-        cheapest = min(range(count), key=totals.__getitem__)
+        total, cheapest = totals[0]
         members[cheapest].append(index)
-        totals[cheapest] += costs[index]
-    order = sorted(range(count), key=lambda i: -totals[i])
+        heapq.heapreplace(totals, (total + costs[index], cheapest))
+    order = [number for _, number in sorted(totals, key=lambda each: (-each[0], each[1]))]
     return [tasks.take(members[i]).combine_chunks().to_batches()[0] for i in order if members[i]]
