@@ -30,7 +30,7 @@ ui: .venv/runtime ## start Dagster's UI
 
 lock: .venv/dev ## pin the dependencies anew
 	$(COMPILE) -o requirements.txt
-	$(COMPILE) --group dev -o requirements-dev.txt
+	$(COMPILE) --group dev --extra kafka -o requirements-dev.txt
 
 clean: ## remove what was installed and cached; data and store stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -33,8 +33,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 _out = Console(markup=False, emoji=False, highlight=False)
 _err = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
-RawOption = Annotated[str, typer.Option("--raw", envvar="NOVOIC_RAW", help="Folder of the raw sessions.")]
-StoreOption = Annotated[str, typer.Option("--store", envvar="NOVOIC_STORE", help="Folder of tables and datasets.")]
+RawOption = Annotated[
+    str, typer.Option("--raw", envvar="NOVOIC_RAW", help="Folder of the raw sessions, or s3://bucket/prefix.")
+]
+StoreOption = Annotated[
+    str, typer.Option("--store", envvar="NOVOIC_STORE", help="Folder of tables and datasets, or s3://bucket/prefix.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -58,9 +62,12 @@ def _fail(message: str) -> None:
 @app.command()
 def demo(raw: RawOption = "data", store: StoreOption = "store") -> None:
     """Make the sample corpus if there is none, materialize everything and show the datasets."""
-    if not Path(raw, "metadata.csv").exists():
+    source = Storage(raw, "NOVOIC_RAW")
+    if source.stat("metadata.csv") is None:
         from novoic_assets.synthetic.corpus import CorpusSettings
 
+        if source.is_remote:
+            raise NovoicError("the bucket that NOVOIC_RAW names has no metadata.csv; the sample corpus needs a folder")
         _write_corpus(Path(raw), CorpusSettings())
     _materialize(raw, store, select=None, confirm_removal=False)
     _show_datasets(Storage(store, "NOVOIC_STORE"))

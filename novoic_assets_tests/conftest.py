@@ -1,13 +1,16 @@
 """Fixtures that several test modules share."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
-from novoic_assets_tests.lab import CHALLENGE, Lab
+from novoic_assets_tests.lab import CHALLENGE, BucketLab, Lab
+from novoic_assets_tests.spark_cluster import spark_cluster
+from novoic_assets_tests.weed import SeaweedFS, seaweedfs
 
 KEY = "a key for the tests, not for a lab"
 
@@ -15,7 +18,7 @@ KEY = "a key for the tests, not for a lab"
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The settings of whoever runs the tests stay out of them, and all stores share a pseudonym key."""
-    for name in [name for name in os.environ if name.startswith("NOVOIC_")]:
+    for name in [name for name in os.environ if name.startswith(("NOVOIC_", "AWS_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NOVOIC_PSEUDONYM_KEY", KEY)
 
@@ -31,6 +34,35 @@ def instance() -> Iterator[dg.DagsterInstance]:
     """A Dagster instance without history."""
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """An S3 service; a test that stops it starts it again."""
+    with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
+        server.make_bucket("lab")
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty prefix of a bucket, `s3://bucket/prefix`, which this process has the credentials for."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://lab/{uuid.uuid4()}"
+
+
+@pytest.fixture
+def bucket_lab(s3: str, tmp_path: Path) -> BucketLab:
+    """A lab in a bucket, without sessions."""
+    return BucketLab(tmp_path, s3)
+
+
+@pytest.fixture(scope="session")
+def spark_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a Spark cluster with two workers of one core; who kills an executor gets a new one."""
+    with spark_cluster(tmp_path_factory.mktemp("spark")) as master:
+        yield master
 
 
 @pytest.fixture

@@ -98,8 +98,18 @@ class Lab:
         self.rows: dict[str, str] = {}
 
     @property
+    def raw_root(self) -> str:
+        """What NOVOIC_RAW would be."""
+        return str(self.raw)
+
+    @property
+    def store_root(self) -> str:
+        """What NOVOIC_STORE would be."""
+        return str(self.store)
+
+    @property
     def tables(self) -> StoreTables:
-        return StoreTables(Storage(str(self.store), "NOVOIC_STORE"))
+        return StoreTables(Storage(self.store_root, "NOVOIC_STORE"))
 
     def add_patient(
         self, patient: str, age: object = 60, mmse: object = 28, ad_status: object = 0, split: str = "train"
@@ -138,7 +148,7 @@ class Lab:
     def run(
         self,
         *,
-        raw: Path | None = None,
+        raw: Path | str | None = None,
         select: list[str] | None = None,
         instance: dg.DagsterInstance | None = None,
         confirm_removal: bool = False,
@@ -147,8 +157,8 @@ class Lab:
         raw_assets = ["raw_metadata", "raw_transcripts", "raw_audio"]
         config = {
             "resources": {
-                "raw": {"config": {"root": str(raw or self.raw)}},
-                "store": {"config": {"root": str(self.store)}},
+                "raw": {"config": {"root": str(raw or self.raw_root)}},
+                "store": {"config": {"root": self.store_root}},
                 **(resources or {}),
             },
             "ops": {
@@ -181,3 +191,37 @@ class Lab:
             table.name: table.snapshot().select().to_pylist()
             for table in (tables.patients, tables.transcripts, tables.text_features, tables.audio_features)
         }
+
+
+@dataclass
+class BucketLab(Lab):
+    """A lab whose raw data and store are in a bucket; its raw folder is where sessions are made, and uploaded from.
+
+    Attributes:
+        url: `s3://bucket/prefix` of the lab.
+    """
+
+    url: str
+
+    @property
+    def raw_root(self) -> str:
+        return f"{self.url}/raw"
+
+    @property
+    def store_root(self) -> str:
+        return f"{self.url}/store"
+
+    def upload(self, folder: Path | None = None) -> None:
+        """Make the bucket hold what a folder (its raw folder) holds."""
+        folder = folder or self.raw
+        bucket = Storage(self.raw_root, "NOVOIC_RAW")
+        here = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        there = set()
+        if bucket.has_folder("."):
+            there = {info.path for name in ("text", "audio") if bucket.has_folder(name) for info in bucket.list(name)}
+        for path in there - here.keys():
+            bucket.delete(path)
+        for path, file in here.items():
+            data = file.read_bytes()
+            if bucket.stat(path) is None or bucket.read(path) != data:
+                bucket.write(path, data)

@@ -20,6 +20,7 @@ from novoic_assets.sessions.reasons import Reason
 from novoic_assets.sessions.transcript import PARSER_VERSION
 
 _SECONDS_PER_FILE = 5e-4
+_SECONDS_PER_OBJECT = 2e-2  # of a request to a bucket, during which the core has nothing to do
 _SECONDS_PER_BYTE = 2e-7
 
 
@@ -44,6 +45,8 @@ class ParsedStage(Stage):
         for row in snapshot.select(["path", "session", "size", "etag"]).to_pylist():
             files.setdefault(row["session"], []).append(row)
 
+        per_file = _SECONDS_PER_OBJECT if self._raw.is_remote else _SECONDS_PER_FILE
+
         def tasks(sessions: Sequence[str]) -> pa.Table:
             rows = [
                 {**files[session][0], "refusal": str(Reason.AMBIGUOUS_TRANSCRIPT) if len(files[session]) > 1 else None}
@@ -54,7 +57,7 @@ class ParsedStage(Stage):
         wanted = {
             session: Wanted(
                 fingerprint(PARSER_VERSION, *(f"{row['path']} {row['size']} {row['etag']}" for row in rows)),
-                cost=_SECONDS_PER_FILE + _SECONDS_PER_BYTE * sum(row["size"] for row in rows),  # type: ignore[misc]
+                cost=per_file + _SECONDS_PER_BYTE * sum(row["size"] for row in rows),  # type: ignore[misc]
             )
             for session, rows in files.items()
         }

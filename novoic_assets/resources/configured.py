@@ -6,6 +6,7 @@ and can change it.
 
 import os
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import dagster as dg
 from pydantic import Field
@@ -15,6 +16,7 @@ from novoic_assets.resources.spark import SparkEngine
 from novoic_assets.resources.spark_session import Spark
 from novoic_assets.resources.storage import Storage
 from novoic_assets.resources.store_tables import StoreTables
+from novoic_assets.sessions.listing import Cutoffs
 from novoic_assets.training.dataset import check_covariates
 
 
@@ -23,12 +25,12 @@ class RawData(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in 
 
     root: str = Field(
         default_factory=lambda: os.environ.get("NOVOIC_RAW", "data"),
-        description="The folder with metadata.csv, text/ and audio/ (NOVOIC_RAW).",
+        description="The folder, or s3://bucket/prefix, with metadata.csv, text/ and audio/ (NOVOIC_RAW).",
     )
 
     @property
     def storage(self) -> Storage:
-        """The raw folder."""
+        """The raw folder or bucket."""
         return Storage(self.root, "NOVOIC_RAW")
 
 
@@ -37,7 +39,7 @@ class Store(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
 
     root: str = Field(
         default_factory=lambda: os.environ.get("NOVOIC_STORE", "store"),
-        description="The folder of the tables and the datasets (NOVOIC_STORE).",
+        description="The folder, or s3://bucket/prefix, of the tables and the datasets (NOVOIC_STORE).",
     )
 
     @property
@@ -63,6 +65,25 @@ class Engine(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     def on(self, spark: Spark) -> PoolEngine | SparkEngine:
         """Spark where there is a master, else worker processes of this machine; a context to work in."""
         return spark.engine if spark.master else PoolEngine(self.workers)
+
+
+class Arrival(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+    """How long runs that start by themselves wait for files that are on their way."""
+
+    settle_seconds: float = Field(
+        default_factory=lambda: float(os.environ.get("NOVOIC_SETTLE_SECONDS") or 10),
+        ge=0,
+        description="A local file changed within so many seconds may still be being written (NOVOIC_SETTLE_SECONDS).",
+    )
+    pair_seconds: float = Field(
+        default_factory=lambda: float(os.environ.get("NOVOIC_PAIR_SECONDS") or 600),
+        ge=0,
+        description="So many seconds a new file waits for its session's other half (NOVOIC_PAIR_SECONDS).",
+    )
+
+    def cutoffs(self, now: datetime) -> Cutoffs:
+        """What a run that is asked for now leaves to a later one."""
+        return Cutoffs(now - timedelta(seconds=self.settle_seconds), now - timedelta(seconds=self.pair_seconds))
 
 
 class FeatureSettings(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above

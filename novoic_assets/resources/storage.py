@@ -1,4 +1,4 @@
-"""Files under a root, read and written through obstore.
+"""Files under a root, a folder or a bucket's prefix, read and written through obstore.
 
 Nothing here imports Dagster, so that workers and `load_dataset` can use it.
 """
@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -16,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, InvalidPathError, PermissionDeniedError
-from obstore.store import LocalStore
+from obstore.store import LocalStore, S3Store
 
 from novoic_assets.errors import StorageError
+from novoic_assets.resources import s3
 from novoic_assets.sessions.reasons import Reason, Refused
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_BLOCK = 1 << 20  # bytes of one ranged read: large enough to amortise a request, small beside a worker's memory
+# Bytes of one ranged read: large enough to amortise a request, small beside a worker's memory.
+_BLOCK = 1 << 20
+_REMOTE_BLOCK = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,8 @@ class FileInfo:
     Attributes:
         path: Path below the root, with `/` between its parts.
         size: Size in bytes.
-        etag: Changes whenever the content does. A local file's is its size and its time of change, not
-            its inode, so that moving a folder to another disk leaves it as it is.
+        etag: Changes whenever the content does. An object's is the bucket's own. A local file's is its size
+            and its time of change, not its inode, so that moving a folder to another disk leaves it as it is.
         modified: Time of the last change, UTC.
     """
 
@@ -47,10 +50,10 @@ class FileInfo:
 
 @dataclass(frozen=True)
 class Storage:
-    """A folder that holds raw data or a store.
+    """A folder, or a prefix of an S3 bucket, that holds raw data or a store.
 
     Attributes:
-        root: Path of the folder.
+        root: Path of the folder, or `s3://bucket/prefix`.
         setting: Name of the setting that gave the root; error messages name it in place of the path.
     """
 
@@ -59,22 +62,43 @@ class Storage:
 
     def __post_init__(self) -> None:
         if "://" in self.root:
-            raise StorageError(f"{self.setting} must be a folder of this machine; a URL is not supported")
+            s3.split_url(self.root, self.setting)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The open store stays behind: each process opens its own.
+        # The open store stays behind: each process opens its own, with credentials of its own.
         return (Storage, (self.root, self.setting))
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether it is a bucket. An object appears whole; a local file may be seen while it is written."""
+        return self.root.startswith(s3.SCHEME)
+
     @cached_property
-    def _store(self) -> LocalStore:
+    def _store(self) -> LocalStore | S3Store:
+        if self.is_remote:
+            return s3.open_store(self.root, self.setting)
         root = Path(self.root)
         if root.exists() and not root.is_dir():
             raise StorageError(f"what {self.setting} names is no folder")
         return LocalStore(root.resolve())
 
+    @property
+    def _what(self) -> str:
+        return f"the {'bucket' if self.is_remote else 'folder'} that {self.setting} names"
+
     def has_folder(self, prefix: str) -> bool:
-        """Whether there is a folder at `prefix`. An empty listing does not tell: it is also that of no folder."""
-        return Path(self.root, prefix).is_dir()
+        """Whether there is a folder at `prefix`; in a bucket, whether anything is below it.
+
+        An empty listing does not tell: it is also that of no folder.
+
+        Raises:
+            StorageError: The bucket does not answer.
+        """
+        if not self.is_remote:
+            return Path(self.root, prefix).is_dir()
+        with self._scrubbed("listed"):
+            below = None if prefix == "." else prefix
+            return any(page for page in obstore.list(self._store, below, chunk_size=1))
 
     def require(self) -> None:
         """Make sure that the root is there.
@@ -83,7 +107,20 @@ class Storage:
             StorageError: It is not.
         """
         if not self.has_folder("."):
-            raise StorageError(f"the folder that {self.setting} names is not there")
+            state = "has nothing below its prefix" if self.is_remote else "is not there"
+            raise StorageError(f"{self._what} {state}")
+
+    def require_readable(self) -> None:
+        """Make sure that a refused read is that file's own trouble, and not that of every file in the bucket.
+
+        With credentials that may list and not read, each file would go to quarantine for good.
+
+        Raises:
+            StorageError: Even the metadata may not be read.
+        """
+        if self.is_remote:
+            with self._scrubbed("read"), suppress(FileNotFoundError):
+                obstore.get_range(self._store, "metadata.csv", start=0, end=1)
 
     def list(self, prefix: str) -> Iterator[FileInfo]:
         """List all files below a folder, at any depth and in no order.
@@ -93,11 +130,11 @@ class Storage:
         """
         self.require()
         if not self.has_folder(prefix):
-            raise StorageError(f"the folder that {self.setting} names has no folder '{prefix}' in it")
+            raise StorageError(f"{self._what} has no folder '{prefix}' in it")
         with self._scrubbed("listed"):
             for page in obstore.list(self._store, prefix, chunk_size=1000):
                 for entry in page:
-                    yield _file_info(entry)
+                    yield self._file_info(entry)
 
     def stat(self, path: str) -> FileInfo | None:
         """The file at `path`, or None where there is none.
@@ -107,7 +144,7 @@ class Storage:
         """
         with self._scrubbed("read"):
             try:
-                return _file_info(obstore.head(self._store, path))
+                return self._file_info(obstore.head(self._store, path))
             except FileNotFoundError:
                 return None
 
@@ -165,11 +202,13 @@ class Storage:
                 return
 
     def make_private(self, prefix: str) -> None:
-        """Create a folder that only its owner may enter.
+        """Create a folder that only its owner may enter; of a bucket its policy says who may.
 
         Raises:
             StorageError: It cannot be created.
         """
+        if self.is_remote:
+            return
         folder = Path(self.root, prefix)
         try:
             Path(self.root).mkdir(parents=True, exist_ok=True)
@@ -179,11 +218,35 @@ class Storage:
 
     def url(self, path: str) -> str:
         """What other readers (Delta) call `path`."""
+        if self.is_remote:
+            bucket, prefix = s3.split_url(self.root, self.setting)
+            return f"{s3.SCHEME}{'/'.join(filter(None, (bucket, prefix, path)))}"
         return str(Path(self.root, path).resolve())
+
+    @property
+    def delta_options(self) -> dict[str, str]:
+        """What deltalake needs to know to open a `url`.
+
+        Raises:
+            StorageError: A setting cannot be right.
+        """
+        return s3.delta_options() if self.is_remote else {}
+
+    @property
+    def block_size(self) -> int:
+        """Bytes of one ranged read."""
+        return _REMOTE_BLOCK if self.is_remote else _BLOCK
+
+    def _file_info(self, entry: Any) -> FileInfo:  # noqa: ANN401 - obstore's ObjectMeta exists for type checkers only
+        modified: datetime = entry["last_modified"]
+        etag = f"{entry['size']}-{int(modified.timestamp() * 1_000_000)}"
+        if self.is_remote and entry["e_tag"]:
+            etag = entry["e_tag"].strip('"')
+        return FileInfo(path=entry["path"], size=entry["size"], etag=etag, modified=modified)
 
     def _range(self, path: str, start: int, end: int) -> tuple[FileInfo, memoryview]:
         result = obstore.get(self._store, path, options={"range": (start, end)})
-        return _file_info(result.meta), memoryview(result.bytes())
+        return self._file_info(result.meta), memoryview(result.bytes())
 
     @contextmanager
     def _scrubbed(self, done: str) -> Iterator[None]:
@@ -192,15 +255,18 @@ class Storage:
             yield
         except StorageError:
             raise
-        except FileNotFoundError:
-            raise FileNotFoundError(f"the folder that {self.setting} names has no such file") from None
+        except FileNotFoundError as error:
+            if "NoSuchBucket" in str(error):
+                raise StorageError(s3.explain(error, self.setting, done)) from None
+            raise FileNotFoundError(f"{self._what} has no such file") from None
         except InvalidPathError:
             raise StorageError(
-                f"a file below the folder that {self.setting} names has a name that is not UTF-8"
-                " or has a control character in it; rename it"
+                f"a file below {self._what} has a name that is not UTF-8 or has a control character in it; rename it"
             ) from None
         except (obstore.exceptions.BaseError, OSError) as error:
-            raise StorageError(f"the folder that {self.setting} names cannot be {done} ({_code(error)})") from None
+            if self.is_remote:
+                raise StorageError(s3.explain(error, self.setting, done)) from None
+            raise StorageError(f"{self._what} cannot be {done} ({_code(error)})") from None
 
 
 class BlockReader(io.RawIOBase):
@@ -217,6 +283,7 @@ class BlockReader(io.RawIOBase):
         self._path = path
         self._etag = etag
         self._size = size
+        self._block_size = storage.block_size
         self._position = 0
         self._block_index = -1
         self._block = memoryview(b"")
@@ -251,8 +318,8 @@ class BlockReader(io.RawIOBase):
         target = memoryview(buffer).cast("B")
         done = 0
         while done < len(target) and self._position < self._size:
-            self._fetch(self._position // _BLOCK)
-            piece = self._block[self._position % _BLOCK :][: len(target) - done]
+            self._fetch(self._position // self._block_size)
+            piece = self._block[self._position % self._block_size :][: len(target) - done]
             target[done : done + len(piece)] = piece
             done += len(piece)
             self._position += len(piece)
@@ -265,15 +332,15 @@ class BlockReader(io.RawIOBase):
             Refused: `file_changed` or `unreadable_file`.
             StorageError: The storage does not answer.
         """
-        while self._hashed_blocks * _BLOCK < self._size:
+        while self._hashed_blocks * self._block_size < self._size:
             self._fetch(self._hashed_blocks)
         return self._hash.hexdigest()
 
     def _fetch(self, index: int) -> None:
         if index == self._block_index:
             return
-        start = index * _BLOCK
-        end = min(start + _BLOCK, self._size)
+        start = index * self._block_size
+        end = min(start + self._block_size, self._size)
         try:
             with self._storage._scrubbed("read"):
                 info, block = self._read_range(start, end)
@@ -290,6 +357,7 @@ class BlockReader(io.RawIOBase):
         try:
             return self._storage._range(self._path, start, end)
         except (PermissionDeniedError, PermissionError):
+            self._storage.require_readable()
             raise Refused(Reason.UNREADABLE_FILE) from None
         except obstore.exceptions.BaseError:
             # A range beyond the end of a file that became shorter is an error of the request, not of the storage.
@@ -297,12 +365,6 @@ class BlockReader(io.RawIOBase):
             if now is None or now.etag != self._etag:
                 raise Refused(Reason.FILE_CHANGED) from None
             raise
-
-
-def _file_info(entry: Any) -> FileInfo:  # noqa: ANN401 - obstore's ObjectMeta exists for type checkers only
-    modified: datetime = entry["last_modified"]
-    etag = f"{entry['size']}-{int(modified.timestamp() * 1_000_000)}"
-    return FileInfo(path=entry["path"], size=entry["size"], etag=etag, modified=modified)
 
 
 def _code(error: Exception) -> str:

@@ -12,6 +12,7 @@ from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalak
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from novoic_assets.errors import StorageError
+from novoic_assets.resources import s3
 from novoic_assets.resources.storage import Storage
 
 # deltalake 1.6 makes a URL of a path and loses its way, or aborts, where the path has one of these.
@@ -45,7 +46,10 @@ class Table:
 
     def exists(self) -> bool:
         """Whether anything was ever committed to the table."""
-        return DeltaTable.is_deltatable(self._url)
+        try:
+            return DeltaTable.is_deltatable(self._url, self.storage.delta_options)
+        except (DeltaError, OSError) as error:
+            raise self._error("opened", error) from None
 
     def snapshot(self, version: int | None = None) -> "Snapshot":
         """The table as it is now, or as it was at a version; an absent table is created empty.
@@ -57,9 +61,9 @@ class Table:
         try:
             if version is None and not self.exists():
                 self._create()
-            return Snapshot(self, DeltaTable(self._url, version=version))
+            return Snapshot(self, DeltaTable(self._url, version=version, storage_options=self.storage.delta_options))
         except (DeltaError, OSError) as error:
-            raise StorageError(f"the table {self.name} cannot be opened ({type(error).__name__})") from None
+            raise self._error("opened", error) from None
 
     def _create(self) -> None:
         try:
@@ -67,6 +71,7 @@ class Table:
                 self._url,
                 schema=self.schema,
                 mode="ignore",
+                storage_options=self.storage.delta_options,
                 commit_properties=CommitProperties(max_commit_retries=0),  # else a table is created twice over
             )
         except CommitFailedError:
@@ -74,13 +79,20 @@ class Table:
             if not self.exists():
                 raise
 
+    def _error(self, done: str, error: Exception) -> StorageError:
+        """What to say of an error of Delta, whose own text quotes paths."""
+        why = type(error).__name__
+        if self.storage.is_remote:
+            why = s3.explain(error, self.storage.setting, done)
+        return StorageError(f"the table {self.name} cannot be {done} ({why})")
+
     @property
     def _url(self) -> str:
         url = self.storage.url(f"restricted/tables/{self.name}")
         if not (_UNFIT | _CONTROL).isdisjoint(url):
             raise StorageError(
-                f"the path that {self.storage.setting} names has one of the characters"
-                f" {' '.join(sorted(_UNFIT))} or a control character in it; tables cannot be kept there"
+                f"what {self.storage.setting} names has one of the characters"
+                f" {' '.join(sorted(_UNFIT))} or a control character in its path; tables cannot be kept there"
             )
         return url
 
@@ -114,7 +126,7 @@ class Snapshot:
             batches = QueryBuilder().register("t", self._delta).execute(query)
             return pa.table(batches).cast(schema)
         except (DeltaError, pa.ArrowException, OSError) as error:
-            raise StorageError(f"the table {self._table.name} cannot be read ({type(error).__name__})") from None
+            raise self._table._error("read", error) from None
 
     def replace(self, rows: pa.Table, keys: Sequence[str]) -> None:
         """Put `rows` in the place of all rows named by `keys`, in one commit.
@@ -156,7 +168,7 @@ class Snapshot:
         except CommitFailedError:
             return
         except (DeltaError, OSError) as error:
-            raise StorageError(f"the table {self._table.name} cannot be tidied ({type(error).__name__})") from None
+            raise self._table._error("tidied", error) from None
         finally:
             self.version = self._delta.version()
 
@@ -173,7 +185,7 @@ class Snapshot:
         except CommitFailedError:
             raise CommitConflictError from None
         except (DeltaError, pa.ArrowException, OSError) as error:
-            raise StorageError(f"the table {self._table.name} cannot be written ({type(error).__name__})") from None
+            raise self._table._error("written", error) from None
         self.version = self._delta.version()
 
     def _in(self, keys: Iterable[str]) -> str:

@@ -353,9 +353,10 @@ def test_a_pickled_storage_is_its_root_and_setting(raw: Storage) -> None:
     assert paths(again, "text") == {"text/a.xml"}
 
 
-def test_a_url_is_refused_without_repeating_it() -> None:
+@pytest.mark.parametrize("root", ["gs://secret-bucket/prefix", "https://secret-bucket", "s3://", "s3:///secret-bucket"])
+def test_another_url_than_of_a_bucket_is_refused_without_repeating_it(root: str) -> None:
     with pytest.raises(StorageError) as error:
-        Storage("s3://secret-bucket/prefix", SETTING)
+        Storage(root, SETTING)
     assert "secret-bucket" not in str(error.value)
     assert SETTING in str(error.value)
 

@@ -1,0 +1,123 @@
+"""S3 buckets: how an address, and the environment variables that AWS's own tools know, become a store.
+
+Files (obstore) and tables (deltalake) are reached with the same settings. Credentials are read from the
+environment or come from the machine's role, wherever the code runs: they never travel.
+
+Nothing here imports Dagster.
+"""
+
+import os
+from datetime import timedelta
+from typing import Final
+
+import obstore
+from obstore.store import S3Store
+
+from novoic_assets.errors import StorageError
+
+SCHEME: Final = "s3://"
+RETRY_SETTING: Final = "NOVOIC_S3_RETRY_SECONDS"
+_RETRY_SECONDS: Final = 60
+_MAX_BACKOFF_SECONDS: Final = 5
+_MAX_RETRIES: Final = 10_000  # time is what bounds them
+_ROLE_SERVICE: Final = "169.254."  # where a machine asks for its role's credentials
+_DENIED: Final = ("403 Forbidden", "401 Unauthorized")
+_SILENT: Final = ("error sending request", "timed out", "Server returned non-2xx status code: 5")
+_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_DEFAULT_REGION: Final = "us-east-1"
+
+
+def split_url(root: str, setting: str) -> tuple[str, str]:
+    """Bucket and prefix of an address such as `s3://bucket/prefix`.
+
+    Raises:
+        StorageError: It is no such address.
+    """
+    bucket, _, prefix = root.removeprefix(SCHEME).partition("/")
+    if not root.startswith(SCHEME) or not bucket:
+        raise StorageError(f"{setting} must be a folder of this machine or s3://bucket/prefix")
+    return bucket, prefix.strip("/")
+
+
+def open_store(root: str, setting: str) -> S3Store:
+    """The store at an address; nothing is asked of it yet.
+
+    Raises:
+        StorageError: The address or a setting cannot be right.
+    """
+    bucket, prefix = split_url(root, setting)
+    endpoint, seconds = _endpoint(), _retry_seconds()
+    try:
+        return S3Store(
+            bucket,
+            prefix=prefix or None,
+            config={"region": _region(), **({"endpoint": endpoint} if endpoint else {})},
+            client_options={"allow_http": _is_plain(endpoint)},
+            retry_config={
+                "max_retries": _MAX_RETRIES,
+                "retry_timeout": timedelta(seconds=seconds),
+                "backoff": {"max_backoff": timedelta(seconds=_MAX_BACKOFF_SECONDS)},
+            },
+        )
+    except obstore.exceptions.BaseError as error:
+        raise StorageError(
+            f"the settings of the bucket that {setting} names cannot be used ({type(error).__name__});"
+            " see the environment variables AWS_…"
+        ) from None
+
+
+def delta_options() -> dict[str, str]:
+    """The same settings as deltalake's storage options.
+
+    A commit is a conditional put (`If-None-Match: *`), so that no lock service is needed.
+
+    Raises:
+        StorageError: A setting cannot be right.
+    """
+    endpoint = _endpoint()
+    return {
+        "aws_region": _region(),
+        **({"aws_endpoint": endpoint} if endpoint else {}),
+        "aws_allow_http": str(_is_plain(endpoint)).lower(),
+        "aws_conditional_put": "etag",
+        "max_retries": str(_MAX_RETRIES),
+        "retry_timeout": f"{_retry_seconds()}s",
+        "backoff_config.max_backoff": f"{_MAX_BACKOFF_SECONDS}s",
+    }
+
+
+def explain(error: Exception, setting: str, done: str) -> str:
+    """One line on an error of obstore or deltalake. Its own text quotes keys, and stays here."""
+    what = f"the bucket that {setting} names"
+    text = str(error)
+    if any(sign in text for sign in _DENIED):
+        return f"access to {what} is denied; see its policy and the AWS credentials of this process"
+    if "NoSuchBucket" in text:
+        return f"{what} is not there"
+    if _ROLE_SERVICE in text:
+        return f"there are no AWS credentials for {what}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role"
+    if "redirect" in text:
+        return f"{what} is in another region; set AWS_REGION"
+    if any(sign in text for sign in _SILENT):
+        return f"{what} does not answer, tried for {_retry_seconds()} s; run again when it does"
+    return f"{what} cannot be {done} ({type(error).__name__})"
+
+
+def _endpoint() -> str | None:
+    return next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), None)
+
+
+def _is_plain(endpoint: str | None) -> bool:
+    return endpoint is not None and endpoint.startswith("http://")
+
+
+def _region() -> str:
+    return next((os.environ[name] for name in _REGIONS if os.environ.get(name)), _DEFAULT_REGION)
+
+
+def _retry_seconds() -> int:
+    given = os.environ.get(RETRY_SETTING) or str(_RETRY_SECONDS)
+    if not given.isascii() or not given.isdigit():
+        raise StorageError(f"{RETRY_SETTING} must be a whole number of seconds")
+    return int(given)

@@ -1,0 +1,244 @@
+"""The whole graph with raw data and store in a bucket."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from novoic_assets import load_dataset
+from novoic_assets.resources.storage import Storage
+from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
+from novoic_assets_tests.lab import BucketLab, Lab
+from novoic_assets_tests.weed import SeaweedFS
+
+NOVOIC = Path(sys.executable).with_name("novoic")
+PATIENCE = 120.0  # s until a test gives up on something that has to happen
+SESSIONS = 40
+
+
+def content(lab: Lab) -> dict[str, object]:
+    """All rows and the current versions, as text, in which one NaN equals another."""
+    rows = {table: [repr(row) for row in rows] for table, rows in lab.all_rows().items()}
+    return {**rows, "versions": lab.versions()}
+
+
+# What a lab sees
+
+
+def test_a_lab_in_a_bucket_publishes_what_a_lab_in_a_folder_does(bucket_lab: BucketLab, lab: Lab) -> None:
+    lab.fill()
+    (lab.raw / "audio" / "S3.wav").write_bytes(b"RIFF no more than a start")
+    assert lab.run().success
+    bucket_lab.upload()
+    run = bucket_lab.run()
+    assert run.success, run.failures()
+    assert bucket_lab.versions() == lab.versions()
+    there = load_dataset("ad_vs_hc", bucket_lab.store_root)
+    here = load_dataset("ad_vs_hc", lab.store_root)
+    assert (there.X_audio == here.X_audio).all()
+    assert len(there.y) == 7
+
+    again = bucket_lab.run()
+    for asset in ("parsed_transcripts", "text_features", "audio_features"):
+        assert again.computed(asset) == (0, 0, 0)
+
+    bucket_lab.add_session("S8", "P0")
+    bucket_lab.add_session("S1", "P1", words="quite other words", seed=99)
+    (bucket_lab.raw / "text" / "S2.xml").unlink()
+    (bucket_lab.raw / "audio" / "S2.wav").unlink()
+    bucket_lab.upload()
+    assert bucket_lab.run().computed("audio_features") == (1, 1, 1)
+    assert lab.run().success
+    assert bucket_lab.versions() == lab.versions()
+
+
+@pytest.mark.slow
+def test_the_challenge_in_a_bucket_has_the_versions_of_the_challenge_in_a_folder(
+    bucket_lab: BucketLab, lab: Lab, challenge: Path
+) -> None:
+    bucket_lab.upload(challenge)
+    assert bucket_lab.run().success
+    assert lab.run(raw=challenge).success
+    assert bucket_lab.versions() == lab.versions()
+    with pytest.warns(UserWarning, match="no finite row"):
+        assert len(load_dataset("ad_vs_hc", bucket_lab.store_root).y) == 156
+
+
+def test_nothing_that_a_run_says_names_a_bucket_or_what_is_in_it(bucket_lab: BucketLab) -> None:
+    bucket_lab.fill(2)
+    (bucket_lab.raw / "audio" / "S1.wav").write_bytes(b"no audio")
+    bucket_lab.upload()
+    run = bucket_lab.run()
+    told = "\n".join(str(event) for event in run.result.all_events if not event.is_step_start)
+    assert bucket_lab.url.rsplit("/", 1)[1] not in told
+    assert "S1.wav" not in told
+
+
+# What must never be taken for an empty listing
+
+
+@pytest.fixture
+def filled(bucket_lab: BucketLab) -> BucketLab:
+    """A lab whose ten sessions are in the tables."""
+    bucket_lab.fill(10)
+    bucket_lab.upload()
+    assert bucket_lab.run().success
+    return bucket_lab
+
+
+def test_an_emptied_bucket_removes_nothing_and_says_so(filled: BucketLab) -> None:
+    before = content(filled)
+    raw = Storage(filled.raw_root, "NOVOIC_RAW")
+    for path in ["metadata.csv", *(info.path for name in ("text", "audio") for info in raw.list(name))]:
+        raw.delete(path)
+    run = filled.run(confirm_removal=True)
+    assert "the bucket that NOVOIC_RAW names has nothing below its prefix" in run.failures()["raw_audio"]
+    assert content(filled) == before
+
+
+def test_an_emptied_folder_of_the_bucket_removes_nothing_and_says_so(filled: BucketLab) -> None:
+    before = content(filled)
+    raw = Storage(filled.raw_root, "NOVOIC_RAW")
+    for info in list(raw.list("audio")):
+        raw.delete(info.path)
+    run = filled.run()
+    assert "no folder 'audio'" in run.failures()["raw_audio"]
+    assert content(filled) == before
+
+
+def test_a_bucket_that_lost_half_its_sessions_needs_somebodys_word(filled: BucketLab) -> None:
+    before = content(filled)
+    for number in range(6):
+        (filled.raw / "text" / f"S{number}.xml").unlink()
+        (filled.raw / "audio" / f"S{number}.wav").unlink()
+    filled.upload()
+    run = filled.run()
+    assert "--confirm-removal" in run.failures()["raw_audio"]
+    assert content(filled) == before
+    assert filled.run(confirm_removal=True).computed("audio_features") == (0, 0, 6)
+
+
+def test_a_bucket_that_may_not_be_listed_removes_nothing_and_says_so(
+    filled: BucketLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = content(filled)
+    secret = os.environ["AWS_SECRET_ACCESS_KEY"]
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not the key")
+    run = filled.run()
+    assert not run.success
+    assert all("is denied" in message for message in run.failures().values())
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    assert content(filled) == before
+
+
+# A service that goes away, and two runs at once
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpus")
+    write_corpus(folder / "raw", CorpusSettings(sessions=SESSIONS, minutes=0.1, sample_rate=8_000))
+    return folder / "raw"
+
+
+@contextmanager
+def materialize(lab: BucketLab, retry_seconds: int = 60) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(
+        [NOVOIC, "materialize", "--raw", lab.raw_root, "--store", lab.store_root],
+        cwd=lab.folder,
+        env={**os.environ, "NOVOIC_S3_RETRY_SECONDS": str(retry_seconds)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=PATIENCE)
+    return process.returncode, output
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def first_commit(lab: BucketLab, table: str) -> Callable[[], bool]:
+    """Whether the first rows of a table are there; later stages are still to come then."""
+    log = Storage(lab.store_root, "NOVOIC_STORE")
+    return lambda: log.stat(f"restricted/tables/{table}/_delta_log/{1:020}.json") is not None
+
+
+@pytest.fixture
+def undisturbed(corpus: Path, tmp_path: Path) -> Lab:
+    lab = Lab(tmp_path / "undisturbed")
+    assert lab.run(raw=corpus).success
+    return lab
+
+
+@pytest.mark.slow
+def test_a_service_that_is_away_for_five_seconds_costs_a_run_nothing_but_time(
+    bucket_lab: BucketLab, corpus: Path, undisturbed: Lab, s3_server: SeaweedFS
+) -> None:
+    bucket_lab.upload(corpus)
+    with materialize(bucket_lab) as process:
+        wait_until(first_commit(bucket_lab, "transcripts"))
+        s3_server.stop()
+        try:
+            time.sleep(5.0)
+            assert process.poll() is None
+        finally:
+            s3_server.start()
+        status, output = ended(process)
+    assert status == 0, output
+    assert bucket_lab.versions() == undisturbed.versions()
+
+
+@pytest.mark.slow
+def test_a_service_that_stays_away_fails_the_run_clearly_and_the_next_one_goes_on(
+    bucket_lab: BucketLab, corpus: Path, undisturbed: Lab, s3_server: SeaweedFS
+) -> None:
+    bucket_lab.upload(corpus)
+    with materialize(bucket_lab, retry_seconds=3) as process:
+        wait_until(first_commit(bucket_lab, "transcripts"))
+        s3_server.stop()
+        try:
+            status, output = ended(process)
+        finally:
+            s3_server.start()
+    assert status == 1
+    assert "does not answer, tried for 3 s; run again when it does" in output
+    assert "Traceback" not in output
+    run = bucket_lab.run()
+    assert run.success
+    assert run.computed("parsed_transcripts") == (0, 0, 0)
+    assert run.computed("audio_features")[0] > 0
+    assert bucket_lab.versions() == undisturbed.versions()
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_in_a_bucket_end_as_one(bucket_lab: BucketLab, corpus: Path, undisturbed: Lab) -> None:
+    bucket_lab.upload(corpus)
+    with (
+        materialize(bucket_lab) as first,
+        materialize(bucket_lab) as second,
+        ThreadPoolExecutor(2) as readers,  # both are listened to, so that neither waits for room in its pipe
+    ):
+        results = list(readers.map(ended, (first, second)))
+    assert [status for status, _ in results] == [0, 0], results
+    assert bucket_lab.versions() == undisturbed.versions()
+    for table, rows in bucket_lab.all_rows().items():
+        keys = [row.get("session") or row["row"] for row in rows]
+        assert len(keys) == len(set(keys)) == len(undisturbed.all_rows()[table])

@@ -1,0 +1,217 @@
+"""A SeaweedFS of its own on this machine's loopback: an S3 service for tests.
+
+    with seaweedfs(folder) as server:
+        server.make_bucket("lab")
+        store = S3Store("lab", endpoint=server.endpoint, access_key_id=server.access_key,
+                        secret_access_key=server.secret_key, region=server.region,
+                        client_options={"allow_http": True})
+
+- `endpoint`, `access_key`, `secret_key`, `region`: how to reach it. Other credentials, and none, are refused.
+- `environment`: the same as the environment variables that AWS's own tools know (and obstore and deltalake).
+- `make_bucket(name)`: a bucket; one that was not made is not there.
+- `stop()`: ends it as a power cut would. `start()`: starts it again, with the same ports, credentials and data.
+- `pause()`, `resume()`: it stays connected and says nothing.
+
+It opens ports of 127.0.0.1 alone, all of them free ones, so that several may run beside one another.
+"""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from urllib.error import HTTPError
+
+import obstore
+from obstore.store import S3Store
+
+_HOST = "127.0.0.1"
+_REGION = "us-east-1"
+_START_SECONDS = 30.0
+_ATTEMPTS = 3
+_SERVICES = ("master", "volume", "filer", "s3")
+_ADMIN_OFFSET = 10_000  # its own worker looks for the admin service's second port here, whatever the options say
+
+
+class SeaweedFS:
+    """One server and what is needed to reach it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Choose ports and credentials; nothing runs yet.
+
+        Args:
+            folder: Where it keeps its data and its log.
+        """
+        self.access_key = "novoic-tests"
+        self.secret_key = secrets.token_hex(16)
+        self.region = _REGION
+        self._folder = folder
+        self._ports = _choose_ports()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The address of its S3 service."""
+        return f"http://{_HOST}:{self._ports['s3.port']}"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Address and credentials as environment variables."""
+        return {
+            "AWS_ACCESS_KEY_ID": self.access_key,
+            "AWS_SECRET_ACCESS_KEY": self.secret_key,
+            "AWS_REGION": self.region,
+            "AWS_ENDPOINT_URL": self.endpoint,
+        }
+
+    def make_bucket(self, name: str) -> None:
+        """Make a bucket; one that is there stays as it is."""
+        store = S3Store(
+            name,
+            endpoint=self.endpoint,
+            access_key_id=self.access_key,
+            secret_access_key=self.secret_key,
+            region=self.region,
+            client_options={"allow_http": True},
+        )
+        # obstore makes no buckets, but it signs: a put to the bucket's own address is what makes one.
+        address = obstore.sign(store, "PUT", "", timedelta(minutes=1))
+        try:
+            with urllib.request.urlopen(urllib.request.Request(address, method="PUT"), timeout=30):
+                pass
+        except HTTPError as error:
+            if error.code != 409:  # it is there
+                raise
+
+    def start(self) -> None:
+        """Start it and wait until it stores what it is given.
+
+        Raises:
+            TimeoutError: It did not start; its log says why.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        arguments = {
+            "dir": ".",
+            "ip": _HOST,
+            "ip.bind": _HOST,
+            "master.telemetry": "false",
+            # A bucket takes seven volumes at first; files grow as they are written to.
+            "master.volumeSizeLimitMB": "64",
+            "volume.max": "200",
+            "webdav": "false",
+            "admin.ui": "false",
+            "s3.port.iceberg": "0",
+            "s3.port.lance": "0",
+            "s3.autoCreateBucket": "false",
+            **{name: str(port) for name, port in self._ports.items()},
+        }
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(Path(sys.executable).parent / "weed"), "mini", *(f"-{k}={v}" for k, v in arguments.items())],
+                cwd=self._folder,
+                env={
+                    "PATH": os.environ.get("PATH", ""),
+                    "HOME": str(self._folder),
+                    "AWS_ACCESS_KEY_ID": self.access_key,
+                    "AWS_SECRET_ACCESS_KEY": self.secret_key,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._is_ready():
+            if time.monotonic() > deadline or self._process.poll() is not None:
+                self.stop()
+                raise TimeoutError("SeaweedFS did not start")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it at once, without a word to it."""
+        if self._process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+        for port in self._ports.values():
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # where it keeps them
+                path.unlink(missing_ok=True)
+
+    def pause(self) -> None:
+        """Let it stand still: connections stay open and nothing is answered."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGCONT)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.endpoint}/healthz", timeout=5):
+                pass
+            master = f"http://{_HOST}:{self._ports['master.port']}/dir/status"
+            with urllib.request.urlopen(master, timeout=5) as answer:
+                return bool(json.load(answer)["Topology"]["Max"] > 0)  # room on a volume server
+        except (OSError, ValueError, KeyError):
+            return False
+
+
+@contextmanager
+def seaweedfs(folder: Path) -> Iterator[SeaweedFS]:
+    """Start a server, and end it.
+
+    Args:
+        folder: Where it keeps its data and its log.
+
+    Yields:
+        The server, ready.
+
+    Raises:
+        TimeoutError: It did not start.
+    """
+    for attempt in range(_ATTEMPTS):  # somebody else may take a port between the look for free ones and the start
+        server = SeaweedFS(folder / str(attempt))
+        try:
+            server.start()
+        except TimeoutError:
+            continue
+        try:
+            yield server
+        finally:
+            server.stop()
+        return
+    raise TimeoutError("SeaweedFS did not start")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody listens on now, all different."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((_HOST, 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+def _choose_ports() -> Mapping[str, int]:
+    options = [f"{service}.{option}" for service in _SERVICES for option in ("port", "port.grpc")]
+    *ports, admin = sorted(free_ports(len(options) + 8), reverse=True)
+    return {
+        **dict(zip(options, ports, strict=False)),
+        "admin.port": admin,
+        "admin.port.grpc": admin + _ADMIN_OFFSET,
+    }
