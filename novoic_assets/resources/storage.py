@@ -128,13 +128,22 @@ class Storage:
         Raises:
             StorageError: The folder does not exist or cannot be listed.
         """
-        self.require()
-        if not self.has_folder(prefix):
-            raise StorageError(f"{self._what} has no folder '{prefix}' in it")
+        # An object store lists what is not there as empty: only then has it to be asked what is there.
+        if not self.is_remote:
+            self._require_folder(prefix)
+        is_empty = True
         with self._scrubbed("listed"):
             for page in obstore.list(self._store, prefix, chunk_size=1000):
                 for entry in page:
+                    is_empty = False
                     yield self._file_info(entry)
+        if is_empty and self.is_remote:
+            self._require_folder(prefix)
+
+    def _require_folder(self, prefix: str) -> None:
+        self.require()
+        if not self.has_folder(prefix):
+            raise StorageError(f"{self._what} has no folder '{prefix}' in it")
 
     def stat(self, path: str) -> FileInfo | None:
         """The file at `path`, or None where there is none.

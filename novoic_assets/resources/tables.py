@@ -18,8 +18,7 @@ from novoic_assets.resources.storage import Storage
 # deltalake 1.6 makes a URL of a path and loses its way, or aborts, where the path has one of these.
 _UNFIT: Final = frozenset("%[\\]^|")
 _CONTROL: Final = frozenset(map(chr, (*range(32), 127)))
-
-
+_COMMITS: Final = (".json", ".parquet")
 _MANY_FILES: Final = 64
 _KEPT_HOURS: Final = 7 * 24
 
@@ -45,11 +44,17 @@ class Table:
     key: str
 
     def exists(self) -> bool:
-        """Whether anything was ever committed to the table."""
-        try:
-            return DeltaTable.is_deltatable(self._url, self.storage.delta_options)
-        except (DeltaError, OSError) as error:
-            raise self._error("opened", error) from None
+        """Whether anything was ever committed to the table.
+
+        Raises:
+            StorageError: The storage does not answer.
+        """
+        # Not by deltalake, which would hold up all threads of this process while a bucket does not answer.
+        log = f"{self._path}/_delta_log"
+        if not self.storage.has_folder(log):
+            return False
+        # A run that was killed may have left a folder without a commit; a bucket has no folders.
+        return self.storage.is_remote or any(info.path.endswith(_COMMITS) for info in self.storage.list(log))
 
     def snapshot(self, version: int | None = None) -> "Snapshot":
         """The table as it is now, or as it was at a version; an absent table is created empty.
@@ -87,8 +92,12 @@ class Table:
         return StorageError(f"the table {self.name} cannot be {done} ({why})")
 
     @property
+    def _path(self) -> str:
+        return f"restricted/tables/{self.name}"
+
+    @property
     def _url(self) -> str:
-        url = self.storage.url(f"restricted/tables/{self.name}")
+        url = self.storage.url(self._path)
         if not (_UNFIT | _CONTROL).isdisjoint(url):
             raise StorageError(
                 f"what {self.storage.setting} names has one of the characters"
