@@ -12,7 +12,7 @@ import typer
 
 from benchmarks.common import ROOT, Bench, BenchmarkError, note
 from benchmarks.part import Part
-from benchmarks.parts import audio, challenge, end_to_end, engines, memory, text, volume
+from benchmarks.parts import arrivals, audio, challenge, end_to_end, engines, memory, sensor, text, volume
 from benchmarks.report import Report
 
 PARTS: Final[tuple[Part, ...]] = (
@@ -23,6 +23,8 @@ PARTS: Final[tuple[Part, ...]] = (
     volume.PART,
     engines.PART,
     memory.PART,
+    sensor.PART,
+    arrivals.PART,
 )
 _NAMES: Final = ", ".join(part.name for part in PARTS)
 

@@ -241,8 +241,68 @@ def engine(kind: str, raw: str, repeats: int) -> Figures:
     return measure(kind, raw, repeats)
 
 
+def raw_stage(raw: str, store: str, history: str) -> Figures:
+    """Materialize the raw assets alone; `history` is a folder with a `dagster.yaml`."""
+    import os
+
+    import dagster as dg
+
+    from novoic_assets.definitions import MATERIALIZE_ALL, defs
+
+    os.chdir(history)  # the paths in dagster.yaml are relative
+    names = ("raw_metadata", "raw_transcripts", "raw_audio")
+    with dg.DagsterInstance.from_config(history) as instance:
+        result = defs.resolve_job_def(MATERIALIZE_ALL).execute_in_process(
+            run_config={"resources": {"raw": {"config": {"root": raw}}, "store": {"config": {"root": store}}}},
+            instance=instance,
+            asset_selection=[dg.AssetKey(name) for name in names],
+        )
+    return {"success": result.success}
+
+
+def sensor_ticks(raw: str, store: str, history: str, count: int = 3) -> Figures:
+    """Ticks of the sensor as the code server evaluates them; the memory before them is that of the definitions."""
+    import os
+    from datetime import UTC, datetime
+
+    import dagster as dg
+
+    from novoic_assets.definitions import defs
+    from novoic_assets.resources.configured import Arrival, RawData, Store
+    from novoic_assets.sensors.looking import look
+
+    os.chdir(history)
+    sensor = defs.resolve_sensor_def("new_data")
+    resources = {"raw": RawData(root=raw), "store": Store(root=store), "arrival": Arrival()}
+    seconds = []
+    with dg.DagsterInstance.from_config(history) as instance:
+        instance.get_runs()
+        before = own_peak_bytes()
+        for _ in range(count):
+            with _timed() as clock:
+                sensor.evaluate_tick(dg.build_sensor_context(instance=instance, resources=resources))
+            seconds.append(clock.wall)
+        peak = own_peak_bytes()
+        now = datetime.now(UTC)
+        tables = Store(root=store).tables
+        found = look(RawData(root=raw).storage, tables, instance, [], Arrival().cutoffs(now), now)
+    files = found.new + found.changed + found.gone
+    return {"seconds": seconds, "before_mb": before / 1e6, "peak_mb": peak / 1e6, "files": files}
+
+
 _FUNCTIONS: Final[dict[str, Callable[..., Figures]]] = {
-    function.__name__: function for function in (ours, librosa, long_recording, words, whole_pipeline, outcome, engine)
+    function.__name__: function
+    for function in (
+        ours,
+        librosa,
+        long_recording,
+        words,
+        whole_pipeline,
+        outcome,
+        engine,
+        raw_stage,
+        sensor_ticks,
+    )
 }
 
 

@@ -8,22 +8,27 @@ from novoic_assets.assets.quarantined import quarantine
 from novoic_assets.assets.raw import raw_audio, raw_metadata, raw_transcripts
 from novoic_assets.assets.training import TRAINING_ASSETS
 from novoic_assets.checks.stages import feature_checks, parsed_checks, raw_checks
-from novoic_assets.resources.configured import Engine, FeatureSettings, Publishing, RawData, Store
+from novoic_assets.resources.configured import Arrival, Engine, FeatureSettings, Publishing, RawData, Store
 from novoic_assets.resources.spark_session import Spark
+from novoic_assets.sensors.new_data import new_data_sensor
+from novoic_assets.sensors.nightly import nightly_schedule
 
 MATERIALIZE_ALL = "materialize_all"
 
+ASSETS = [
+    raw_metadata,
+    raw_transcripts,
+    raw_audio,
+    parsed_transcripts,
+    text_features,
+    audio_features,
+    quarantine,
+    *TRAINING_ASSETS,
+]
+KEYS = [asset.key for asset in ASSETS]
+
 defs = dg.Definitions(
-    assets=[
-        raw_metadata,
-        raw_transcripts,
-        raw_audio,
-        parsed_transcripts,
-        text_features,
-        audio_features,
-        quarantine,
-        *TRAINING_ASSETS,
-    ],
+    assets=ASSETS,
     asset_checks=[raw_checks, parsed_checks, feature_checks],
     jobs=[
         dg.define_asset_job(
@@ -32,9 +37,12 @@ defs = dg.Definitions(
             description="From the raw folder to the published datasets; computes what is new or changed.",
         )
     ],
+    sensors=[new_data_sensor(MATERIALIZE_ALL, KEYS)],
+    schedules=[nightly_schedule(MATERIALIZE_ALL, KEYS)],
     resources={
         "raw": RawData(),
         "store": Store(),
+        "arrival": Arrival(),
         "engine": Engine(),
         "spark": Spark(),
         "settings": FeatureSettings(),

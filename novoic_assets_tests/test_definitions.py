@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,9 @@ import pytest
 import yaml
 
 from novoic_assets.definitions import MATERIALIZE_ALL, defs
+from novoic_assets.errors import NovoicError
+from novoic_assets.sensors.new_data import new_data_sensor
+from novoic_assets.sensors.nightly import nightly_schedule
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS
 
@@ -99,18 +103,83 @@ def test_every_check_of_a_stage_can_be_run_alone(asset: str, check: str) -> None
 
 
 def test_the_fields_of_the_launchpad_are_the_environments_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    from novoic_assets.resources.configured import Engine, FeatureSettings, Publishing, RawData, Store
+    from novoic_assets.resources.configured import Arrival, Engine, FeatureSettings, Publishing, RawData, Store
 
     monkeypatch.setenv("NOVOIC_RAW", "/somewhere/raw")
     monkeypatch.setenv("NOVOIC_STORE", "/somewhere/store")
     monkeypatch.setenv("NOVOIC_WORKERS", "3")
     monkeypatch.setenv("NOVOIC_SPACY_MODEL", "a_model")
     monkeypatch.setenv("NOVOIC_COVARIATES", "age")
+    monkeypatch.setenv("NOVOIC_SETTLE_SECONDS", "2.5")
+    monkeypatch.setenv("NOVOIC_PAIR_SECONDS", "0")
     assert RawData().root == "/somewhere/raw"
     assert Store().root == "/somewhere/store"
     assert Engine().workers == 3
     assert FeatureSettings().spacy_model == "a_model"
     assert Publishing().covariates == "age"
+    assert (Arrival().settle_seconds, Arrival().pair_seconds) == (2.5, 0)
+
+
+def automation() -> tuple[dg.SensorDefinition, dg.ScheduleDefinition]:
+    """The sensor and the schedule, as the environment has them."""
+    return new_data_sensor(MATERIALIZE_ALL, []), nightly_schedule(MATERIALIZE_ALL, [])
+
+
+def test_nothing_starts_by_itself_until_somebody_says_so() -> None:
+    sensor, schedule = defs.resolve_sensor_def("new_data"), defs.resolve_schedule_def("nightly")
+    assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    assert sensor.description
+    assert schedule.description
+    assert sensor.job_name == schedule.job_name == MATERIALIZE_ALL
+    assert sensor.minimum_interval_seconds == 15
+    assert (schedule.cron_schedule, schedule.execution_timezone) == ("0 2 * * *", "UTC")
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_on"),
+    [
+        ("", (False, False)),
+        ("new_data", (True, False)),
+        ("nightly", (False, True)),
+        (" nightly , new_data,", (True, True)),
+    ],
+)
+def test_a_setting_switches_on_what_starts_by_itself(
+    monkeypatch: pytest.MonkeyPatch, setting: str, is_on: tuple[bool, bool]
+) -> None:
+    monkeypatch.setenv("NOVOIC_AUTOMATION", setting)
+    monkeypatch.setenv("NOVOIC_SENSOR_SECONDS", "7")
+    monkeypatch.setenv("NOVOIC_NIGHTLY_CRON", "30 4 * * 1")
+    sensor, schedule = automation()
+    assert (sensor.default_status == dg.DefaultSensorStatus.RUNNING) == is_on[0]
+    assert (schedule.default_status == dg.DefaultScheduleStatus.RUNNING) == is_on[1]
+    assert sensor.minimum_interval_seconds == 7
+    assert schedule.cron_schedule == "30 4 * * 1"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("NOVOIC_AUTOMATION", "new-data"),
+        ("NOVOIC_SENSOR_SECONDS", "0"),
+        ("NOVOIC_SENSOR_SECONDS", "often"),
+        ("NOVOIC_NIGHTLY_CRON", "at night"),
+    ],
+)
+def test_a_setting_that_cannot_be_right_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(NovoicError, match=name):
+        automation()
+
+
+def test_the_datasets_and_nothing_else_have_to_be_fresh(specs: dict[str, dg.AssetSpec]) -> None:
+    policies = {name: spec.freshness_policy for name, spec in specs.items() if spec.freshness_policy}
+    assert policies.keys() == set(DATASETS)
+    for policy in policies.values():
+        assert policy == dg.FreshnessPolicy.time_window(
+            warn_window=timedelta(hours=26), fail_window=timedelta(hours=50)
+        )
 
 
 def test_the_instances_settings_are_valid_and_telemetry_is_off(tmp_path: Path) -> None:
@@ -120,6 +189,7 @@ def test_the_instances_settings_are_valid_and_telemetry_is_off(tmp_path: Path) -
         assert instance.is_persistent
         assert not instance.telemetry_enabled
         assert instance.get_runs() == []
+        assert instance.freshness_enabled  # else nobody warns of datasets that are not
     assert (tmp_path / "history").exists()
 
 

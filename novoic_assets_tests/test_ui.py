@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from matplotlib.image import imread
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS
 from novoic_assets_tests.conftest import KEY
+from novoic_assets_tests.dagster_dev import dagster_dev, settings_free
 
 pytestmark = pytest.mark.slow
 
@@ -152,20 +152,16 @@ class Dagster:
 @pytest.fixture(scope="module")
 def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dagster]:
     folder = tmp_path_factory.mktemp("ui")
-    for name in ("workspace.yaml", "dagster.yaml"):
-        shutil.copy(REPOSITORY / name, folder)
-    env = {name: value for name, value in os.environ.items() if not name.startswith(("NOVOIC_", "DAGSTER_"))}
-    env |= {"NOVOIC_RAW": "data", "NOVOIC_STORE": "store", "NOVOIC_PSEUDONYM_KEY": KEY}
+    shutil.copy(REPOSITORY / "dagster.yaml", folder)
+    env = {"NOVOIC_RAW": "data", "NOVOIC_STORE": "store", "NOVOIC_PSEUDONYM_KEY": KEY}
     novoic = Path(sys.executable).with_name("novoic")
     for arguments in (["synth", "data", "--sessions", "40", "--minutes", "0.1"], ["materialize"]):
-        subprocess.run([novoic, *arguments], cwd=folder, env=env, check=True, capture_output=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "dagster", "dev", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", port]
-    with background([str(part) for part in command], folder, env, folder / "dagster.log"):
-        server = Dagster(folder, f"http://127.0.0.1:{port}")
-        wait_for(server.is_up, "the start of Dagster")
+        subprocess.run(
+            [novoic, *arguments], cwd=folder, env=settings_free(os.environ) | env, check=True, capture_output=True
+        )
+    with dagster_dev(folder, env) as address:
+        server = Dagster(folder, address)
+        wait_for(server.is_up, "the loading of the definitions")
         server.first_run = server.runs()[-1]["runId"]
         yield server
 

@@ -5,7 +5,7 @@ import dagster as dg
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.raw import raw_metadata
-from novoic_assets.assets.reporting import OWNERS, TAGS, markdown_table, plain_errors, table_metadata
+from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, markdown_table, plain_errors, table_metadata
 from novoic_assets.resources.configured import Store
 from novoic_assets.sessions.incremental import fingerprint
 from novoic_assets.sessions.quarantine import QUARANTINE, count_reasons, read_quarantine
@@ -23,7 +23,11 @@ from novoic_assets.sessions.reasons import DESCRIPTIONS, Reason
 @plain_errors
 def quarantine(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult[None]:
     """What the stages refused, counted by stage and reason; `novoic quarantine --list` names the sessions."""
-    refused = read_quarantine(store.tables)
+    tables = store.tables
+    # Before they are read: what another run commits meanwhile then counts as not seen.
+    stages = (tables.patients, tables.transcripts, tables.text_features, tables.audio_features)
+    versions = {table.name: table.snapshot().version for table in stages}
+    refused = read_quarantine(tables)
     counts = count_reasons(refused)
     if counts:
         context.log.warning(f"{refused.num_rows} inputs are in quarantine")
@@ -32,6 +36,7 @@ def quarantine(context: dg.AssetExecutionContext, store: Store) -> dg.Materializ
         metadata={
             **table_metadata(QUARANTINE, refused.num_rows),
             "reasons": dg.MetadataValue.md(markdown_table(("stage", "reason", "count", "meaning"), rows)),
+            TABLE_VERSIONS: versions,
         },
         data_version=dg.DataVersion(fingerprint(*(repr(row) for row in refused.to_pylist()))),
     )

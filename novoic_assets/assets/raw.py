@@ -1,23 +1,30 @@
 """The raw stage: the metadata, and what transcripts and recordings there are."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 import pyarrow as pa
 
-from novoic_assets.assets.reporting import OWNERS, TAGS, plain_errors, table_metadata
+from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, plain_errors, table_metadata
 from novoic_assets.errors import NovoicError
 from novoic_assets.resources.configured import RawData, Store
-from novoic_assets.resources.storage import Storage
-from novoic_assets.resources.tables import CommitConflictError, Table
+from novoic_assets.resources.tables import CommitConflictError, Snapshot
 from novoic_assets.sessions import schemas
 from novoic_assets.sessions.incremental import fingerprint, guard_removal
-from novoic_assets.sessions.listing import TRANSCRIPT_EXTENSIONS, SessionFile, session_files
+from novoic_assets.sessions.listing import (
+    Cutoffs,
+    Known,
+    RawListing,
+    SessionFile,
+    compare,
+    file_tables,
+    known_files,
+    read_metadata,
+)
 from novoic_assets.sessions.metadata import METADATA_VERSION, parse_metadata
 from novoic_assets.sessions.reasons import OK
-from novoic_assets.sessions.recording import AUDIO_EXTENSIONS
 
 GROUP = "raw"
 
@@ -28,6 +35,32 @@ class RawConfig(dg.Config):
     confirm_removal: bool = False
     """Whether inputs may go in numbers: more than 5 and more than 20 % of those known."""
 
+    settled_before: str | None = None
+    """Set in runs that start by themselves: local files changed later may still be being written and stay as they
+    were known. A moment such as 2026-01-31T02:00:00+00:00."""
+
+    paired_before: str | None = None
+    """Set in runs that start by themselves: new files changed later wait for the other half of their session."""
+
+    @property
+    def cutoffs(self) -> Cutoffs:
+        """What is left to a later run.
+
+        Raises:
+            NovoicError: A moment cannot be read.
+        """
+        return Cutoffs(_moment("settled_before", self.settled_before), _moment("paired_before", self.paired_before))
+
+
+def _moment(name: str, text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise NovoicError(f"{name} is no moment such as 2026-01-31T02:00:00+00:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
 
 @dg.asset(group_name=GROUP, kinds={"csv", "deltalake"}, owners=OWNERS, tags=TAGS, code_version=METADATA_VERSION)
 @plain_errors
@@ -36,11 +69,15 @@ def raw_metadata(
 ) -> dg.MaterializeResult[None]:
     """The patients: a row for each line of `metadata.csv`, with its outcome."""
     raw.storage.require()
-    try:
-        data = raw.storage.read("metadata.csv")
-    except FileNotFoundError:
-        raise NovoicError("the folder that NOVOIC_RAW names has no metadata.csv") from None
-    mark = fingerprint(METADATA_VERSION, hashlib.sha256(data).hexdigest())
+    if _view(config, raw, store).metadata_is_young():
+        snapshot = store.tables.patients.snapshot()
+        before = snapshot.select(["fingerprint", "reason"])
+        # Where nothing is known yet there is nothing to keep.
+        if before.num_rows:
+            context.log.info("metadata.csv may still be being written: left to a later run")
+            reasons = Counter(before["reason"].to_pylist())
+            return _patients(reasons, before["fingerprint"][0].as_py(), snapshot.version, {"new": 0, "removed": 0})
+    data, mark = read_metadata(raw.storage)
     parsed = parse_metadata(data)
     rows = [
         {
@@ -63,7 +100,7 @@ def raw_metadata(
         before = snapshot.select(["fingerprint", "patient"])
         known = {patient for patient in before["patient"].to_pylist() if patient is not None}
         removed = guard_removal(known, listed, confirmed=config.confirm_removal, what="patients")
-        if set(before["fingerprint"].to_pylist()) == {mark} and before.num_rows == len(rows):
+        if before.num_rows == len(rows) and set(before["fingerprint"].to_pylist()) <= {mark}:
             break
         try:
             snapshot.overwrite(pa.Table.from_pylist(rows, schema=schemas.PATIENTS))
@@ -77,14 +114,21 @@ def raw_metadata(
         context.log.warning(f"{refused} rows of the metadata quarantined")
     if parsed.unknown_columns:
         context.log.warning(f"{parsed.unknown_columns} unknown columns of the metadata were left out")
+    extra = {"new": len(listed - known), "removed": removed, "unknown columns": parsed.unknown_columns}
+    return _patients(reasons, mark, snapshot.version, extra)
+
+
+def _patients(
+    reasons: Mapping[str, int], mark: str, version: int, extra: Mapping[str, int]
+) -> dg.MaterializeResult[None]:
+    rows = sum(reasons.values())
     return dg.MaterializeResult(
         metadata={
-            **table_metadata(schemas.PATIENTS, len(rows)),
-            "new": len(listed - known),
-            "removed": removed,
-            "quarantined": refused,
+            **table_metadata(schemas.PATIENTS, rows),
+            **extra,
+            "quarantined": rows - reasons.get(OK, 0),
             "reasons": dict(reasons),
-            "unknown columns": parsed.unknown_columns,
+            TABLE_VERSIONS: {"patients": version},
         },
         data_version=dg.DataVersion(mark),
     )
@@ -96,14 +140,7 @@ def raw_transcripts(
     context: dg.AssetExecutionContext, config: RawConfig, raw: RawData, store: Store
 ) -> dg.MaterializeResult[None]:
     """What transcripts there are: a row for each XML file below `text/`. Nothing but the listing is read."""
-    return _list_files(
-        context,
-        raw.storage,
-        store.tables.transcript_files,
-        "text",
-        TRANSCRIPT_EXTENSIONS,
-        confirmed=config.confirm_removal,
-    )
+    return _list_files(context, config, raw, store, "text")
 
 
 @dg.asset(group_name=GROUP, kinds={"file", "deltalake"}, owners=OWNERS, tags=TAGS, code_version="1")
@@ -112,52 +149,66 @@ def raw_audio(
     context: dg.AssetExecutionContext, config: RawConfig, raw: RawData, store: Store
 ) -> dg.MaterializeResult[None]:
     """What recordings there are: a row for each audio file below `audio/`. Nothing but the listing is read."""
-    return _list_files(
-        context, raw.storage, store.tables.audio_files, "audio", AUDIO_EXTENSIONS, confirmed=config.confirm_removal
-    )
+    return _list_files(context, config, raw, store, "audio")
 
 
 def _list_files(
-    context: dg.AssetExecutionContext,
-    raw: Storage,
-    table: Table,
-    folder: str,
-    extensions: Collection[str],
-    *,
-    confirmed: bool,
+    context: dg.AssetExecutionContext, config: RawConfig, raw: RawData, store: Store, folder: str
 ) -> dg.MaterializeResult[None]:
+    table = file_tables(store.tables)[folder]
     while True:
         # The table is looked at before the folder: a listing is committed only if nobody committed one
         # that was made meanwhile, so a later version is always a later look at the folder.
         snapshot = table.snapshot()
-        before = snapshot.select(["path", "session", "size", "etag"])
-        files, ignored = session_files(raw.list(folder), extensions)
-        sessions = {file.session for file in files}
-        removed = guard_removal(set(before["session"].to_pylist()), sessions, confirmed=confirmed, what="sessions")
-        known = {row["path"]: (row["size"], row["etag"]) for row in before.to_pylist()}
-        now = {file.info.path: (file.info.size, file.info.etag) for file in files}
-        if known != now:
+        view = _view(config, raw, store, {folder: snapshot})
+        known, listing = view.known(folder), view.folder(folder)
+        sessions = {file.session for file in listing.files}
+        removed = guard_removal(
+            {file.session for file in known.values()}, sessions, confirmed=config.confirm_removal, what="sessions"
+        )
+        change = compare(known, listing.files)
+        if change:
             try:
-                snapshot.overwrite(_rows(files))
+                snapshot.overwrite(_rows(listing.files))
             except CommitConflictError:
                 continue
         break
-    new = len(now.keys() - known.keys())
-    changed = sum(known[path] != now[path] for path in now.keys() & known.keys())
-    context.log.info(f"{len(files)} files, {new} new, {changed} changed, {removed} sessions removed")
+    context.log.info(
+        f"{len(listing.files)} files, {change.new} new, {change.changed} changed, {removed} sessions removed"
+    )
+    if listing.young or listing.waiting:
+        context.log.info(
+            f"{listing.young} files may still be being written and {listing.waiting} wait for their other half:"
+            " left to a later run"
+        )
+    marks = sorted((file.info.path, (file.info.size, file.info.etag)) for file in listing.files)
     return dg.MaterializeResult(
         metadata={
-            **table_metadata(schemas.FILES, len(files)),
-            "new": new,
-            "changed": changed,
-            "removed": len(known.keys() - now.keys()),
-            "unchanged": len(now) - new - changed,
+            **table_metadata(schemas.FILES, len(listing.files)),
+            "new": change.new,
+            "changed": change.changed,
+            "removed": change.gone,
+            "unchanged": len(listing.files) - change.new - change.changed,
             "sessions": len(sessions),
-            "ignored files": ignored,
-            "bytes": sum(file.info.size for file in files),
+            "ignored files": listing.ignored,
+            "being written": listing.young,
+            "waiting for their other half": listing.waiting,
+            "bytes": sum(file.info.size for file in listing.files),
+            TABLE_VERSIONS: {table.name: snapshot.version},
         },
-        data_version=dg.DataVersion(fingerprint(*(f"{path} {mark}" for path, mark in sorted(now.items())))),
+        data_version=dg.DataVersion(fingerprint(*(f"{path} {mark}" for path, mark in marks))),
     )
+
+
+def _view(config: RawConfig, raw: RawData, store: Store, snapshots: Mapping[str, Snapshot] | None = None) -> RawListing:
+    """The raw folder as this run sees it; a folder's table is read from its snapshot, if there is one."""
+    tables = file_tables(store.tables)
+
+    def known(folder: str) -> Known:
+        snapshot = (snapshots or {}).get(folder) or tables[folder].snapshot()
+        return known_files(snapshot.select())
+
+    return RawListing(raw.storage, known, config.cutoffs, datetime.now(UTC))
 
 
 def _rows(files: Sequence[SessionFile]) -> pa.Table:

@@ -1,15 +1,16 @@
 """The training stage: one asset for each cohort."""
 
 import base64
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final
 
 import dagster as dg
 import numpy as np
 
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.raw import raw_metadata
-from novoic_assets.assets.reporting import OWNERS, TAGS, check_result, markdown_table, plain_errors
+from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, check_result, markdown_table, plain_errors
 from novoic_assets.errors import NovoicError
 from novoic_assets.features import catalogue
 from novoic_assets.resources.configured import FeatureSettings, Publishing, Store
@@ -20,6 +21,9 @@ from novoic_assets.training.dataset import SCHEMA_VERSION, Dataset, Sources, ass
 from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS, dataset_findings
 from novoic_assets.training.picture import dataset_picture
 from novoic_assets.training.pseudonyms import load_pseudonyms
+
+# A run a day brings every dataset up to date; one run missed is a warning, two are a failure.
+FRESHNESS: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
 
 Yielded = dg.MaterializeResult[None] | dg.AssetCheckResult
 
@@ -67,6 +71,7 @@ def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
         owners=OWNERS,
         tags=TAGS,
         code_version=SCHEMA_VERSION,
+        freshness_policy=FRESHNESS,
         check_specs=[dg.AssetCheckSpec(name, asset=cohort.name) for name in (*ERROR_CHECKS, *WARNING_CHECKS)],
     )
     @plain_errors
@@ -90,7 +95,7 @@ def _publish(
         context.log.warning("nobody belongs to the cohort: nothing is published")
         for finding in dataset_findings(made, made.arrays):
             yield check_result(finding, cohort.name)
-        yield dg.MaterializeResult(metadata=_metadata(made, None), data_version=dg.DataVersion("empty"))
+        yield dg.MaterializeResult(metadata=_metadata(made, None, tables), data_version=dg.DataVersion("empty"))
         return
     written = publish.write_version(storage, made, tables=tables, settings={"pseudonym_key": pseudonyms.key_id})
     findings = dataset_findings(made, written.arrays)
@@ -101,10 +106,12 @@ def _publish(
         raise NovoicError(f"the version was not published; failed checks: {', '.join(failed)}")
     publish.point(storage, made, written)
     context.log.info(f"version {written.version} is {'new' if written.is_new else 'unchanged'}")
-    yield dg.MaterializeResult(metadata=_metadata(made, written), data_version=dg.DataVersion(written.version))
+    yield dg.MaterializeResult(metadata=_metadata(made, written, tables), data_version=dg.DataVersion(written.version))
 
 
-def _metadata(made: Dataset, written: publish.Written | None) -> dict[str, dg.MetadataValue | int | str]:
+def _metadata(
+    made: Dataset, written: publish.Written | None, tables: Mapping[str, int]
+) -> dict[str, dg.MetadataValue | int | str]:
     flow = made.flow
     lines = [("in", flow.sessions), ("included", flow.included)]
     lines += [(f"excluded: {why}", count) for why, count in sorted(flow.excluded.items())]
@@ -114,6 +121,7 @@ def _metadata(made: Dataset, written: publish.Written | None) -> dict[str, dg.Me
         "dagster/row_count": flow.included,
         "flow": dg.MetadataValue.md(markdown_table(("", "sessions"), lines)),
         "classes": dg.MetadataValue.md(markdown_table(("split", "cases", "controls"), counts)),
+        TABLE_VERSIONS: dg.MetadataValue.json(dict(tables)),
     }
     if written is not None:
         columns = [

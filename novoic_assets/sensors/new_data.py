@@ -1,0 +1,57 @@
+"""The sensor that starts a run when there is anything to do."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import dagster as dg
+
+from novoic_assets.assets.reporting import plain_errors
+from novoic_assets.resources.configured import Arrival, RawData, Store
+from novoic_assets.sensors.looking import decide, run_config, utc_now
+from novoic_assets.sensors.settings import NEW_DATA, is_on, sensor_seconds
+
+_DESCRIPTION: Final = (
+    "Starts a run when something in the raw folder is new, changed or gone, or an earlier run left work undone."
+)
+
+
+def new_data_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
+    """The sensor over the raw folder or bucket.
+
+    Args:
+        job_name: What to run.
+        assets: What the job materializes.
+
+    Raises:
+        NovoicError: A setting cannot be read.
+    """
+
+    @dg.sensor(
+        name=NEW_DATA,
+        job_name=job_name,
+        description=_DESCRIPTION,
+        minimum_interval_seconds=sensor_seconds(),
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on(NEW_DATA) else dg.DefaultSensorStatus.STOPPED,
+    )
+    @plain_errors
+    def new_data(
+        context: dg.SensorEvaluationContext, raw: RawData, store: Store, arrival: Arrival
+    ) -> dg.RunRequest | dg.SkipReason:
+        """Look, and start a run or say why not."""
+        now = utc_now()
+        cutoffs = arrival.cutoffs(now)
+        decision = decide(
+            job_name=job_name,
+            assets=assets,
+            instance=context.instance,
+            raw=raw.storage,
+            tables=store.tables,
+            cutoffs=cutoffs,
+            cursor=context.cursor,
+            now=now,
+        )
+        context.update_cursor(decision.cursor)
+        # Without a run key: Dagster would take the key of a run that failed for done.
+        return dg.RunRequest(run_config=run_config(cutoffs)) if decision.run else dg.SkipReason(decision.why)
+
+    return new_data

@@ -1,0 +1,528 @@
+"""The sensor starts a run exactly when there is something to do, and tells nothing personal of it.
+
+Each test is a lab with a history of its own, in which everything has been materialized once. A tick is the real
+sensor's, and a run the real job's, with the run config that the tick asked for.
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import obstore
+import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster._core.test_utils import create_run_for_test
+from dagster._utils.error import serializable_error_info_from_exc_info
+
+from novoic_assets.definitions import ASSETS, MATERIALIZE_ALL, defs
+from novoic_assets.resources import tables
+from novoic_assets.resources.configured import Arrival, RawData, Store
+from novoic_assets.sensors import looking, new_data, nightly
+from novoic_assets.sessions import listing
+from novoic_assets.sessions.reasons import Reason
+from novoic_assets.training import publish
+from novoic_assets_tests.conftest import KEY
+from novoic_assets_tests.lab import Lab, Run, wav
+
+CANARY = "zqcanary"  # in the name of every session and patient
+SESSIONS = 8
+HOUR = 3600.0
+RAW = ["raw_metadata", "raw_transcripts", "raw_audio"]
+
+
+@dataclass
+class Automated:
+    """A lab, a history, and the sensor over them, with its cursor."""
+
+    lab: Lab
+    instance: dg.DagsterInstance
+    cursor: str | None = None
+
+    def tick(self) -> Any:
+        """What the sensor asks for now; nothing of it is personal."""
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            resources={
+                "raw": RawData(root=self.lab.raw_root),
+                "store": Store(root=self.lab.store_root),
+                "arrival": Arrival(),
+            },
+        )
+        ticked = defs.resolve_sensor_def("new_data").evaluate_tick(context)
+        self.cursor = ticked.cursor
+        told = [ticked.skip_message, ticked.cursor, *((r.run_config, r.tags) for r in ticked.run_requests)]
+        assert CANARY not in str(told).lower()
+        assert len(self.cursor or "") < 200
+        return ticked
+
+    def asks(self) -> bool:
+        """Whether a tick asks for a run, without running it."""
+        requests = self.tick().run_requests
+        assert all(request.run_key is None for request in requests)
+        return len(requests) == 1
+
+    def skips(self) -> str:
+        """Why a tick asks for none."""
+        ticked = self.tick()
+        assert not ticked.run_requests
+        return str(ticked.skip_message)
+
+    def run(self) -> Run:
+        """Run what a tick asks for."""
+        (request,) = self.tick().run_requests
+        return self.execute(request)
+
+    def execute(self, request: dg.RunRequest) -> Run:
+        config = {
+            **request.run_config,
+            "resources": {
+                "raw": {"config": {"root": self.lab.raw_root}},
+                "store": {"config": {"root": self.lab.store_root}},
+            },
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        }
+        result = defs.resolve_job_def(MATERIALIZE_ALL).execute_in_process(
+            run_config=config, instance=self.instance, tags=request.tags, raise_on_error=False
+        )
+        return Run(result)
+
+    def age(self, seconds: float = HOUR, path: str = ".") -> None:
+        """Have a file, or all below a folder, been changed so many seconds ago."""
+        top = self.lab.raw / path
+        for file in [top] if top.is_file() else [file for file in top.rglob("*") if file.is_file()]:
+            os.utime(file, (time.time() - seconds,) * 2)
+
+    def add(self, name: str, age: float = HOUR, halves: tuple[str, ...] = ("text", "audio")) -> None:
+        """Another session of a known patient."""
+        session = f"{CANARY}{name}"
+        self.lab.add_session(session, f"{CANARY}P1", seed=9)
+        for half, extension in (("text", "xml"), ("audio", "wav")):
+            path = f"{half}/{session}.{extension}"
+            if half in halves:
+                self.age(age, path)
+            else:
+                (self.lab.raw / path).unlink()
+
+    def begin(self, status: str, job: str = MATERIALIZE_ALL, assets: tuple[str, ...] = ()) -> dg.DagsterRun:
+        """A run that stays in the history as it is."""
+        origin = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "repository"), job)
+        return create_run_for_test(
+            self.instance,
+            job_name=job,
+            status=dg.DagsterRunStatus[status],
+            remote_job_origin=origin,
+            asset_selection=frozenset(map(dg.AssetKey, assets)) or None,
+        )
+
+    def row(self, table: str, session: str) -> dict[str, Any] | None:
+        rows = getattr(self.lab.tables, table).snapshot().select(["session", "reason", "fingerprint"]).to_pylist()
+        return {row["session"]: row for row in rows}.get(f"{CANARY}{session}")
+
+
+def history(folder: Path) -> dg.DagsterInstance:
+    """A Dagster instance that keeps its history in a folder."""
+    folder.mkdir(exist_ok=True)
+    return dg.DagsterInstance.local_temp(str(folder))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lab that was filled and materialized by the sensor's first run, with the history of that."""
+    folder = tmp_path_factory.mktemp("template")
+    lab = Lab(folder / "lab")
+    for index in range(SESSIONS):
+        patient = f"{CANARY}P{index}"
+        lab.add_patient(patient, mmse=27, ad_status=index % 2, split="test" if index // 2 % 2 else "train")
+        lab.add_session(f"{CANARY}S{index}", patient, words=f"the boy number {index} .", seed=index)
+    with pytest.MonkeyPatch.context() as patch, history(folder / "history") as instance:
+        patch.setenv("NOVOIC_PSEUDONYM_KEY", KEY)
+        automated = Automated(lab, instance)
+        automated.age()
+        run = automated.run()
+        assert run.success, run.failures()
+        assert "nothing is new" in automated.skips()
+    return folder
+
+
+@pytest.fixture
+def automated(template: Path, tmp_path: Path) -> Iterator[Automated]:
+    """A lab of one's own in which everything is done."""
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    with history(tmp_path / "history") as instance:
+        yield Automated(Lab(tmp_path / "lab"), instance)
+
+
+@pytest.fixture
+def wait(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Put the sensor's clock forward by so many seconds from now."""
+
+    def forward(seconds: float) -> None:
+        later = datetime.now(UTC) + timedelta(seconds=seconds)
+        for module in (new_data, nightly):
+            monkeypatch.setattr(module, "utc_now", lambda: later)
+
+    return forward
+
+
+def test_nothing_is_asked_for_when_all_is_done(automated: Automated) -> None:
+    automated.cursor = '{"state": "another", "attempts": 3, "asked": 0}'
+    assert automated.skips() == "nothing is new"
+    assert automated.cursor is None
+
+
+def test_new_sessions_are_one_run_that_takes_them_up(automated: Automated) -> None:
+    automated.add("new1")
+    automated.add("new2")
+    run = automated.run()
+    assert run.success, run.failures()
+    assert [run.computed(stage) for stage in ("parsed_transcripts", "audio_features")] == [(2, 0, 0)] * 2
+    assert automated.lab.current("ad_vs_hc")["flow"]["included"] == SESSIONS + 2
+    assert automated.skips() == "nothing is new"
+
+
+def test_a_changed_file_is_taken_up(automated: Automated) -> None:
+    automated.add("S3")
+    run = automated.run()
+    assert run.computed("parsed_transcripts") == (0, 1, 0)
+    assert automated.skips() == "nothing is new"
+
+
+def test_changed_metadata_are_taken_up(automated: Automated) -> None:
+    path = automated.lab.raw / "metadata.csv"
+    path.write_text(path.read_text().replace("P3,60", "P3,61"))
+    automated.age()
+    run = automated.run()
+    assert run.success
+    assert {row["age"] for row in automated.lab.all_rows()["patients"]} == {60, 61}
+    assert automated.skips() == "nothing is new"
+
+
+def test_a_session_that_is_gone_is_removed(automated: Automated) -> None:
+    for path in ("text/zqcanaryS3.xml", "audio/zqcanaryS3.wav"):
+        (automated.lab.raw / path).unlink()
+    run = automated.run()
+    assert run.computed("audio_features") == (0, 0, 1)
+    assert automated.skips() == "nothing is new"
+
+
+def test_a_file_caught_half_written_is_quarantined_and_put_right_by_the_next_tick(automated: Automated) -> None:
+    automated.add("new")
+    recording = automated.lab.raw / "audio" / "zqcanarynew.wav"
+    recording.write_bytes(wav()[:9_000])
+    automated.age(HOUR, "audio/zqcanarynew.wav")
+    assert automated.run().success
+    assert automated.row("audio_features", "new")["reason"] == Reason.TRUNCATED_AUDIO
+    recording.write_bytes(wav())
+    automated.age(HOUR, "audio/zqcanarynew.wav")
+    assert automated.run().computed("audio_features") == (0, 1, 0)
+    assert automated.row("audio_features", "new")["reason"] == "ok"
+
+
+def test_young_files_are_left_out_of_a_run_and_taken_up_later(automated: Automated) -> None:
+    automated.add("young", age=2)
+    assert automated.skips() == "2 files are still being written, 0 wait for their other half"
+    automated.add("old")
+    run = automated.run()
+    assert run.computed("parsed_transcripts") == (1, 0, 0)
+    assert run.metadata("raw_audio")["being written"] == 1
+    assert automated.row("audio_features", "young") is None
+    automated.age(60, "text/zqcanaryyoung.xml")
+    automated.age(60, "audio/zqcanaryyoung.wav")
+    assert automated.run().computed("audio_features") == (1, 0, 0)
+
+
+def test_a_session_that_is_being_written_again_keeps_its_row_and_features(automated: Automated) -> None:
+    before = automated.row("audio_features", "S3")
+    automated.add("S3", age=2)
+    assert automated.skips() == "2 files are still being written, 0 wait for their other half"
+    automated.add("other")
+    run = automated.run()
+    assert [run.computed(stage) for stage in ("parsed_transcripts", "audio_features")] == [(1, 0, 0)] * 2
+    assert automated.row("audio_features", "S3") == before
+    automated.age(60, "text/zqcanaryS3.xml")
+    automated.age(60, "audio/zqcanaryS3.wav")
+    assert automated.run().computed("audio_features") == (0, 1, 0)
+    assert automated.row("audio_features", "S3") != before
+
+
+def test_metadata_that_are_being_written_stay_as_they_were(automated: Automated) -> None:
+    path = automated.lab.raw / "metadata.csv"
+    content = path.read_text()
+    path.write_text(content[: len(content) // 2])
+    assert automated.skips() == "1 files are still being written, 0 wait for their other half"
+    automated.add("new")
+    run = automated.run()
+    assert run.success
+    assert run.metadata("raw_metadata")["dagster/row_count"] == SESSIONS
+    assert len(automated.lab.all_rows()["patients"]) == SESSIONS
+
+
+def test_no_run_begins_before_the_first_metadata_are_whole(tmp_path: Path) -> None:
+    with history(tmp_path / "history") as instance:
+        automated = Automated(Lab(tmp_path / "lab"), instance)
+        automated.lab.add_patient(f"{CANARY}P1")
+        automated.add("new")
+        assert automated.skips() == "1 files are still being written, 0 wait for their other half"
+        assert not automated.lab.store.exists()
+        automated.age()
+        assert automated.asks()
+
+
+def test_half_a_session_waits_for_the_other_half_up_to_a_set_time(automated: Automated) -> None:
+    automated.add("half", age=60, halves=("text",))
+    assert automated.skips() == "0 files are still being written, 1 wait for their other half"
+    automated.age(700, "text/zqcanaryhalf.xml")
+    assert automated.run().success
+    assert automated.row("audio_features", "half")["reason"] == Reason.NO_AUDIO
+    automated.add("half", age=60)
+    assert automated.run().success
+    assert automated.row("audio_features", "half")["reason"] == "ok"
+
+
+@pytest.mark.parametrize("status", ["QUEUED", "NOT_STARTED", "STARTING", "STARTED", "CANCELING"])
+def test_nothing_is_asked_for_while_a_run_of_the_job_is_waiting_or_going(
+    automated: Automated, wait: Any, status: str
+) -> None:
+    automated.add("new")
+    automated.begin(status, job="another")
+    assert automated.asks()
+    automated.cursor = None
+    automated.begin(status)
+    assert automated.skips() == "a run is waiting or going"
+    # A run that was killed stays in the history as it was: one that says nothing for an hour is dead.
+    wait(HOUR + 60)
+    assert automated.asks() == (status != "QUEUED")
+
+
+def test_a_run_of_the_assets_that_the_ui_started_counts_too(automated: Automated) -> None:
+    automated.add("new")
+    automated.begin("STARTED", job="__ASSET_JOB", assets=("somebody_elses",))
+    assert automated.asks()
+    automated.cursor = None
+    automated.begin("STARTED", job="__ASSET_JOB", assets=("raw_audio", "ad_vs_hc"))
+    assert automated.skips() == "a run is waiting or going"
+
+
+def test_a_run_that_still_says_something_is_not_dead(automated: Automated, wait: Any) -> None:
+    automated.add("new")
+    run = automated.begin("STARTED")
+    automated.instance.report_engine_event("at work", run)
+    (record,) = automated.instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
+    wait(HOUR + record.timestamp - time.time() - 1)
+    assert automated.skips() == "a run is waiting or going"
+    wait(HOUR + 60)
+    assert automated.asks()
+
+
+def lose_most(automated: Automated) -> None:
+    """Let every run fail, until the files are back."""
+    for index in range(SESSIONS - 1):
+        (automated.lab.raw / "text" / f"zqcanaryS{index}.xml").rename(automated.lab.folder / f"{index}.xml")
+
+
+def test_a_failed_run_is_tried_again_with_growing_pauses_and_a_limit(automated: Automated, wait: Any) -> None:
+    lose_most(automated)
+    assert not automated.run().success
+    now = 0.0
+    for attempt in range(1, looking.MAX_ATTEMPTS):
+        pause = 60 * 2 ** (attempt - 1)
+        wait(now + pause - 5)
+        assert f"(number {attempt + 1} of 6)" in automated.skips()
+        now += pause + 5
+        wait(now)
+        assert automated.asks()
+    for hours in (1, 24, 24 * 365):
+        wait(now + hours * HOUR)
+        assert automated.skips().startswith("6 runs left work undone: no more are started until")
+
+
+@pytest.mark.parametrize("attempts", [1, 6])
+def test_any_change_starts_afresh(automated: Automated, attempts: int) -> None:
+    lose_most(automated)
+    assert automated.asks()
+    automated.cursor = json.dumps({**json.loads(automated.cursor), "attempts": attempts, "asked": time.time()})
+    assert not automated.asks()
+    automated.add("new")
+    assert automated.asks()
+    assert json.loads(automated.cursor)["attempts"] == 1
+
+
+def test_the_pause_counts_from_the_end_of_the_run(automated: Automated, wait: Any) -> None:
+    lose_most(automated)
+    assert automated.asks()
+    run = automated.begin("STARTED")
+    wait(1000)
+    assert automated.skips() == "a run is waiting or going"
+    automated.instance.delete_run(run.run_id)
+    assert "the next one is started in 60 seconds (number 2 of 6)" in automated.skips()  # the clock stands still
+
+
+def test_a_cursor_that_is_gone_or_unreadable_does_no_harm(automated: Automated) -> None:
+    unreadable = [None, "", "{}", "[]", "nonsense", "3", "\0", '{"state": 1}']
+    unreadable += ['{"state": "x", "attempts": "many", "asked": 0}', '{"state": "x", "attempts": -1, "asked": NaN}']
+    for cursor in unreadable:
+        automated.cursor = cursor
+        assert automated.skips() == "nothing is new"
+    automated.add("new")
+    for cursor in unreadable:
+        automated.cursor = cursor
+        assert automated.asks()
+
+
+def test_a_clock_that_was_put_back_does_not_lengthen_the_pause(automated: Automated) -> None:
+    automated.add("new")
+    assert automated.asks()
+    automated.cursor = json.dumps({**json.loads(automated.cursor), "asked": time.time() + 30 * HOUR})
+    assert automated.asks()
+
+
+def fails(automated: Automated) -> str:
+    """All that Dagster would store of a tick that fails."""
+    cursor, told = automated.cursor, ""
+    try:
+        automated.tick()
+    except dg.Failure:
+        told = serializable_error_info_from_exc_info(sys.exc_info()).to_string()
+    assert automated.cursor == cursor
+    assert CANARY not in told.lower()
+    assert str(automated.lab.folder) not in told
+    return told
+
+
+@pytest.mark.parametrize("folder", ["text", "audio", "metadata.csv", "."])
+def test_what_is_missing_is_not_taken_for_empty(automated: Automated, folder: str) -> None:
+    automated.cursor = '{"state": "x", "attempts": 1, "asked": 0}'
+    (automated.lab.raw / folder).resolve().rename(automated.lab.folder / "away")
+    assert "the folder that NOVOIC_RAW names" in fails(automated)
+
+
+def test_a_tick_that_cannot_list_asks_for_nothing_and_quotes_no_path(
+    automated: Automated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    automated.add("new")
+
+    listing_of = obstore.list
+
+    def refuse(store: Any, prefix: str, **settings: Any) -> Any:
+        if prefix != "audio":
+            return listing_of(store, prefix, **settings)
+        raise obstore.exceptions.GenericError(f"{automated.lab.folder}/audio/{CANARY}S1.wav")
+
+    monkeypatch.setattr(obstore, "list", refuse)
+    assert "the folder that NOVOIC_RAW names cannot be listed (GenericError)" in fails(automated)
+
+
+def test_a_tick_that_fails_unexpectedly_tells_the_type_and_place_alone(
+    automated: Automated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError(f"{automated.lab.folder}/text/{CANARY}S1.xml") from KeyError(f"{CANARY}S1")
+
+    monkeypatch.setattr(listing, "session_files", refuse)
+    assert "unexpected ValueError" in fails(automated)
+
+
+def test_an_unreadable_store_fails_the_tick(automated: Automated) -> None:
+    log = automated.lab.store / "restricted" / "tables" / "transcripts" / "_delta_log"
+    for entry in log.glob("*.json"):
+        entry.write_text("no JSON")
+    assert "the table transcripts cannot be opened" in fails(automated)
+
+
+def test_a_later_stage_that_failed_is_noticed_though_the_raw_tables_know_all(
+    automated: Automated, monkeypatch: pytest.MonkeyPatch, wait: Any
+) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError
+
+    automated.add("new")
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "point", refuse)
+        run = automated.run()
+    assert set(run.failures()) == {"ad_vs_hc", "ad_mci_vs_hc"}
+    assert automated.row("audio_features", "new")["reason"] == "ok"
+    assert "the last run left work undone" in automated.skips()
+    wait(61)
+    again = automated.run()
+    assert again.success
+    assert again.computed("raw_audio") == (0, 0, 0)
+    assert automated.lab.current("ad_vs_hc")["flow"]["included"] == SESSIONS + 1
+    assert automated.skips() == "nothing is new"
+
+
+def test_an_asset_that_was_never_materialized_here_is_work(automated: Automated) -> None:
+    automated.instance.wipe_assets([dg.AssetKey("quarantine")])
+    assert automated.asks()
+
+
+def test_nothing_is_asked_for_after_tables_were_compacted(
+    automated: Automated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_MANY_FILES", 2)
+    automated.add("new")
+    assert automated.run().success
+    log = automated.lab.store / "restricted" / "tables" / "audio_features" / "_delta_log"
+    assert any('"operation":"OPTIMIZE"' in entry.read_text() for entry in log.glob("*.json"))
+    assert automated.skips() == "nothing is new"
+
+
+def test_a_tick_and_its_run_tell_nothing_personal(automated: Automated) -> None:
+    automated.add("new")
+    ticked = automated.tick()
+    (request,) = ticked.run_requests
+    settings = request.run_config["ops"]
+    assert set(settings) == set(RAW)
+    for config in settings.values():
+        assert set(config["config"]) == {"confirm_removal", "settled_before", "paired_before"}
+        assert datetime.fromisoformat(config["config"]["settled_before"]) < datetime.now(UTC) - timedelta(seconds=9)
+    assert set(request.tags) == {"dagster/sensor_name"}
+    assert json.loads(ticked.cursor).keys() == {"state", "attempts", "asked"}
+    run = automated.execute(request)
+    events = automated.instance.all_logs(run.result.run_id)
+    # What assets log is among the events, so a run that works is seen to (`is_going`).
+    assert any("files, 1 new" in event.user_message for event in events)
+    for event in events:
+        assert CANARY not in f"{event.user_message} {event.message}".lower()
+
+
+def ask_schedule(automated: Automated) -> Any:
+    context = dg.build_schedule_context(
+        instance=automated.instance, scheduled_execution_time=datetime.now(UTC), resources={"arrival": Arrival()}
+    )
+    return defs.resolve_schedule_def("nightly").evaluate_tick(context)
+
+
+def test_the_nightly_run_leaves_out_what_the_sensors_runs_leave_out(automated: Automated) -> None:
+    automated.add("young", age=2)
+    automated.add("half", age=60, halves=("audio",))
+    (request,) = ask_schedule(automated).run_requests
+    run = automated.execute(request)
+    assert run.success
+    assert run.computed("audio_features") == (0, 0, 0)
+
+
+def test_the_nightly_run_is_left_out_while_another_goes(automated: Automated) -> None:
+    automated.begin("STARTED")
+    ticked = ask_schedule(automated)
+    assert not ticked.run_requests
+    assert ticked.skip_message == "a run is waiting or going"
+
+
+def test_a_moment_that_cannot_be_read_is_told_plainly(automated: Automated) -> None:
+    run = automated.execute(dg.RunRequest(run_config={"ops": {"raw_audio": {"config": {"settled_before": "soon"}}}}))
+    assert run.failures()["raw_audio"] == "settled_before is no moment such as 2026-01-31T02:00:00+00:00"
+
+
+def test_every_asset_tells_the_tables_that_it_was_made_from(automated: Automated) -> None:
+    for asset in ASSETS:
+        event = automated.instance.get_latest_materialization_event(asset.key)
+        assert event.asset_materialization.metadata["table versions"].value
