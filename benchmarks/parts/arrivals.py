@@ -1,7 +1,6 @@
 """From a session's arrival to the datasets, with `dagster dev` running and a sensor on."""
 
 import json
-import os
 import random
 import shutil
 import time
@@ -13,7 +12,7 @@ from statistics import median
 from typing import Final
 from urllib.parse import quote_plus
 
-from benchmarks.common import Bench, BenchmarkError, Figures, note
+from benchmarks.common import Bench, BenchmarkError, Figures, environment, note
 from benchmarks.part import Part, Target, table
 from novoic_assets.resources.storage import Storage
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
@@ -90,7 +89,7 @@ def _kafka(folder: Path, raw: Path) -> Iterator[tuple[Mapping[str, str], Storage
         server.make_bucket("lab")
         kafka.create_topic(_TOPIC, 2)
         producer = Producer({"bootstrap.servers": kafka.address})
-        stack.enter_context(_environment(server.environment))
+        stack.enter_context(environment(server.environment))
         bucket = Storage("s3://lab/raw", "NOVOIC_RAW")
         for file in raw.rglob("*"):
             if file.is_file():
@@ -112,20 +111,6 @@ def _kafka(folder: Path, raw: Path) -> Iterator[tuple[Mapping[str, str], Storage
             "NOVOIC_KAFKA_TOPIC": _TOPIC,
         }
         yield settings, Storage("s3://lab/store", "NOVOIC_STORE"), deliver
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _notification(bucket: str, key: str) -> bytes:

@@ -1,78 +1,120 @@
-"""The sensor over a large raw folder: how long a tick takes, and how much memory."""
+"""The sensor over a large raw folder or bucket: how long a tick takes, and how much memory."""
 
+import asyncio
 import os
 import shutil
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from benchmarks.common import ROOT, Bench, Figures, note, require
+import obstore
+from obstore.store import S3Store
+
+from benchmarks.common import ROOT, Bench, Figures, environment, note, require
 from benchmarks.measure import child
 from benchmarks.part import Part, Target, table
+from novoic_assets.resources.s3 import open_store
+from novoic_assets_tests.weed import seaweedfs
 
 _SESSIONS: Final = 20_000
 _NEW_SHARE: Final = 0.01
 _HOUR: Final = 3600.0  # s; files that old are not taken for ones that are still being written
 
 
-def _write_sessions(raw: Path, first: int, last: int) -> None:
-    """Write the two files of each session: next to nothing, since a tick only lists them."""
-    hour_ago = time.time() - _HOUR
-    for session in range(first, last):
-        for path in (raw / "text" / f"S{session:06}.xml", raw / "audio" / f"S{session:06}.wav"):
-            path.write_bytes(b"x")
-            os.utime(path, (hour_ago, hour_ago))
+_PUTS_AT_ONCE: Final = 64
+_LABELS: Final = {"folder": "folder", "bucket": "bucket (SeaweedFS on the same machine)"}
+
+Write = Callable[[dict[str, bytes]], None]
+"""Writes files below the raw root."""
 
 
 def _run(bench: Bench) -> Figures:
     sessions = 500 if bench.short else _SESSIONS
-    new = round(_NEW_SHARE * sessions)
+    figures: Figures = {"sessions": sessions, "new": round(_NEW_SHARE * sessions)}
     with bench.scratch("sensor") as folder:
-        raw = folder / "raw"
-        for name in ("text", "audio"):
-            (raw / name).mkdir(parents=True)
-        note(f"sensor: {sessions:,} sessions")
-        _write_sessions(raw, 0, sessions)
-        rows = [f"P{patient:06},60,female,28,{patient % 2},train" for patient in range(sessions)]
-        (raw / "metadata.csv").write_text("\n".join(["speakerid,age,gender,mmse,ad_status,set", *rows]) + "\n")
-        os.utime(raw / "metadata.csv", (time.time() - _HOUR,) * 2)
         shutil.copyfile(ROOT / "dagster.yaml", folder / "dagster.yaml")
-        places = {"raw": str(raw), "store": str(folder / "store"), "history": str(folder)}
-        child("raw_stage", **places)
-        nothing = child("sensor_ticks", **places)
-        _write_sessions(raw, sessions, sessions + new)
-        some = child("sensor_ticks", **places)
+        places = {"raw": str(folder / "raw"), "store": str(folder / "store"), "history": str(folder)}
+        figures["folder"] = _measure("folder", figures, places, partial(_write_files, folder / "raw"))
+    with bench.scratch("sensor") as folder, seaweedfs(folder / "seaweedfs") as server:
+        server.make_bucket("lab")
+        shutil.copyfile(ROOT / "dagster.yaml", folder / "dagster.yaml")
+        places = {"raw": "s3://lab/raw", "store": "s3://lab/store", "history": str(folder)}
+        with environment(server.environment):
+            raw = open_store(places["raw"], "NOVOIC_RAW")
+            figures["bucket"] = _measure("bucket", figures, places, lambda files: asyncio.run(_put_files(raw, files)))
+    return figures
+
+
+def _measure(kind: str, figures: Figures, places: Mapping[str, str], write: Write) -> Figures:
+    sessions, new = figures["sessions"], figures["new"]
+    note(f"sensor: {kind} of {sessions:,} sessions")
+    rows = [f"P{patient:06},60,female,28,{patient % 2},train" for patient in range(sessions)]
+    write({"metadata.csv": "\n".join(["speakerid,age,gender,mmse,ad_status,set", *rows]).encode()})
+    write(_files(0, sessions))
+    child("raw_stage", **places)
+    nothing = child("sensor_ticks", **places)
+    write(_files(sessions, sessions + new))
+    some = child("sensor_ticks", **places)
     require(nothing["files"] == 0, "a tick found something new where nothing was")
     require(some["files"] == 2 * new, f"a tick found {some['files']} new files, not {2 * new}")
-    return {"sessions": sessions, "new": new, "nothing_new": nothing, "some_new": some}
+    return {"nothing_new": nothing, "some_new": some}
+
+
+def _files(first: int, last: int) -> dict[str, bytes]:
+    """The two files of each session: next to nothing, since a tick only lists them."""
+    names = [f"S{session:06}" for session in range(first, last)]
+    return {path: b"x" for name in names for path in (f"text/{name}.xml", f"audio/{name}.wav")}
+
+
+def _write_files(raw: Path, files: Mapping[str, bytes]) -> None:
+    hour_ago = time.time() - _HOUR
+    for path, data in files.items():
+        file = raw / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
+        os.utime(file, (hour_ago, hour_ago))
+
+
+async def _put_files(raw: S3Store, files: Mapping[str, bytes]) -> None:
+    turn = asyncio.Semaphore(_PUTS_AT_ONCE)
+
+    async def put(path: str, data: bytes) -> None:
+        async with turn:
+            await obstore.put_async(raw, path, data)
+
+    await asyncio.gather(*(put(path, data) for path, data in files.items()))
 
 
 def _markdown(figures: Figures) -> str:
     rows = [
         (
-            label,
+            f"{label}, {what}",
             f"{max(one['seconds']):.2f} s",
             f"{one['before_mb']:,.0f} MB",
             f"{one['peak_mb'] - one['before_mb']:,.0f} MB",
         )
-        for label, one in (
-            ("nothing new", figures["nothing_new"]),
-            (f"{figures['new']:,} new sessions", figures["some_new"]),
+        for kind, label in _LABELS.items()
+        for what, one in (
+            ("nothing new", figures[kind]["nothing_new"]),
+            (f"{figures['new']:,} new sessions", figures[kind]["some_new"]),
         )
     ]
     return (
-        f"Ticks of the sensor `new_data` over a folder with {figures['sessions']:,} sessions, two files each, that the"
-        " tables know: the slowest of three, in a process of its own that has loaded the definitions before.\n\n"
+        f"Ticks of the sensor `new_data` over {figures['sessions']:,} sessions, two files each, that the tables know:"
+        " the slowest of three, in a process of its own that has loaded the definitions before.\n\n"
         + table(("", "a tick", "memory before", "memory above that"), rows)
     )
 
 
-def _slowest(figures: Figures) -> float:
-    return float(max(*figures["nothing_new"]["seconds"], *figures["some_new"]["seconds"]))
+def _slowest(kind: str) -> Callable[[Figures], float]:
+    return lambda figures: float(max(second for one in figures[kind].values() for second in one["seconds"]))
 
 
 def _memory(figures: Figures) -> float:
-    return float(max(one["peak_mb"] - one["before_mb"] for one in (figures["nothing_new"], figures["some_new"])))
+    ticks = [one for kind in _LABELS for one in figures[kind].values()]
+    return float(max(one["peak_mb"] - one["before_mb"] for one in ticks))
 
 
 PART: Final = Part(
@@ -81,7 +123,8 @@ PART: Final = Part(
     _run,
     _markdown,
     (
-        Target("A tick over a folder of 20,000 sessions", 5, _slowest, "s"),
-        Target("A tick over 20,000 sessions, memory above the idle code server", 200, _memory, "MB"),
+        Target("a tick over a folder of 20,000 sessions", 5, _slowest("folder"), "s"),
+        Target("a tick over a bucket of 20,000 sessions", 20, _slowest("bucket"), "s"),
+        Target("a tick over 20,000 sessions, memory above the idle code server", 200, _memory, "MB"),
     ),
 )
