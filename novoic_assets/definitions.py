@@ -10,8 +10,10 @@ from novoic_assets.assets.training import TRAINING_ASSETS
 from novoic_assets.checks.stages import feature_checks, parsed_checks, raw_checks
 from novoic_assets.resources.configured import Arrival, Engine, FeatureSettings, Publishing, RawData, Store
 from novoic_assets.resources.spark_session import Spark
+from novoic_assets.sensors.kafka import kafka_sensor
 from novoic_assets.sensors.new_data import new_data_sensor
 from novoic_assets.sensors.nightly import nightly_schedule
+from novoic_assets.sensors.topic import Kafka
 
 MATERIALIZE_ALL = "materialize_all"
 
@@ -37,12 +39,13 @@ defs = dg.Definitions(
             description="From the raw folder to the published datasets; computes what is new or changed.",
         )
     ],
-    sensors=[new_data_sensor(MATERIALIZE_ALL, KEYS)],
+    sensors=[new_data_sensor(MATERIALIZE_ALL, KEYS), kafka_sensor(MATERIALIZE_ALL, KEYS)],
     schedules=[nightly_schedule(MATERIALIZE_ALL, KEYS)],
     resources={
         "raw": RawData(),
         "store": Store(),
         "arrival": Arrival(),
+        "kafka": Kafka(),
         "engine": Engine(),
         "spark": Spark(),
         "settings": FeatureSettings(),

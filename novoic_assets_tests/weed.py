@@ -44,16 +44,18 @@ _ADMIN_OFFSET = 10_000  # its own worker looks for the admin service's second po
 class SeaweedFS:
     """One server and what is needed to reach it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, notify: tuple[str, str] | None = None) -> None:
         """Choose ports and credentials; nothing runs yet.
 
         Args:
             folder: Where it keeps its data and its log.
+            notify: Address of a Kafka broker and the topic that is told of every change; None tells nobody.
         """
         self.access_key = "novoic-tests"
         self.secret_key = secrets.token_hex(16)
         self.region = _REGION
         self._folder = folder
+        self._notify = notify
         self._ports = _choose_ports()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -98,6 +100,10 @@ class SeaweedFS:
             TimeoutError: It did not start; its log says why.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
+        if self._notify is not None:
+            address, topic = self._notify
+            lines = ["[notification.kafka]", "enabled = true", f'hosts = ["{address}"]', f'topic = "{topic}"']
+            (self._folder / "notification.toml").write_text("\n".join(lines))
         arguments = {
             "dir": ".",
             "ip": _HOST,
@@ -169,11 +175,12 @@ class SeaweedFS:
 
 
 @contextmanager
-def seaweedfs(folder: Path) -> Iterator[SeaweedFS]:
+def seaweedfs(folder: Path, notify: tuple[str, str] | None = None) -> Iterator[SeaweedFS]:
     """Start a server, and end it.
 
     Args:
         folder: Where it keeps its data and its log.
+        notify: Address of a Kafka broker and the topic that is told of every change; None tells nobody.
 
     Yields:
         The server, ready.
@@ -182,7 +189,7 @@ def seaweedfs(folder: Path) -> Iterator[SeaweedFS]:
         TimeoutError: It did not start.
     """
     for attempt in range(_ATTEMPTS):  # somebody else may take a port between the look for free ones and the start
-        server = SeaweedFS(folder / str(attempt))
+        server = SeaweedFS(folder / str(attempt), notify)
         try:
             server.start()
         except TimeoutError:

@@ -6,8 +6,9 @@ from typing import Final
 from novoic_assets.errors import NovoicError
 
 NEW_DATA: Final = "new_data"
+KAFKA: Final = "kafka"
 NIGHTLY: Final = "nightly"
-_NAMES: Final = (NEW_DATA, NIGHTLY)
+_NAMES: Final = (NEW_DATA, KAFKA, NIGHTLY)
 _SENSOR_SECONDS: Final = 15
 
 

@@ -93,7 +93,8 @@ def load_dataset(
 
     Args:
         name: The dataset's name, such as `ad_vs_hc`.
-        store: The store; `NOVOIC_STORE`, or `store` in the current folder, where None.
+        store: The store, a folder or `s3://bucket/prefix`; `NOVOIC_STORE`, or `store` in the current folder,
+            where None.
         speaker: Whose speech: `patient`, `investigator` or `all`.
         split: The split; both where None.
         version: The version; the current one where None.

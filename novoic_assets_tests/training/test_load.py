@@ -15,6 +15,7 @@ from novoic_assets.features.family import SPEAKERS
 from novoic_assets.resources.storage import Storage
 from novoic_assets.training.dataset import Dataset
 from novoic_assets.training.load import TrainingData, load_dataset
+from novoic_assets_tests.lab import BucketLab
 from novoic_assets_tests.training.builders import AD_VS_HC, cohort_of_eight, publish_dataset
 
 NAME = AD_VS_HC.name
@@ -162,9 +163,20 @@ def test_a_store_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         load_dataset(NAME, tmp_path)
 
 
-def test_a_store_is_a_folder_of_this_machine() -> None:
-    with pytest.raises(StorageError, match="URL"):
-        load_dataset(NAME, "s3://bucket/store")
+def test_a_store_is_a_folder_or_a_bucket() -> None:
+    with pytest.raises(StorageError, match="s3://bucket/prefix"):
+        load_dataset(NAME, "gs://bucket/store")
+
+
+def test_a_dataset_in_a_bucket_is_read_from_there(store: Path, bucket_lab: BucketLab) -> None:
+    put(store, cohort_of_eight())
+    there = Storage(bucket_lab.store_root, "store")
+    for file in (file for file in store.rglob("*") if file.is_file()):
+        there.write(file.relative_to(store).as_posix(), file.read_bytes())
+    here, loaded = load_dataset(NAME, store), load_dataset(NAME, bucket_lab.store_root)
+    assert loaded.version == here.version
+    np.testing.assert_array_equal(loaded.X_text, here.X_text)
+    assert loaded.covariates.keys() == here.covariates.keys()
 
 
 def test_importing_and_loading_take_no_heavy_libraries(store: Path) -> None:

@@ -1,0 +1,142 @@
+"""The sensor that starts a run when a Kafka topic tells of new data.
+
+Messages tell when to look; what there is to do is found as the other sensor finds it. The offsets are kept in the
+cursor, which Dagster stores together with the run that a tick asks for: a message is done only then.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import dagster as dg
+
+from novoic_assets.assets.reporting import plain_errors
+from novoic_assets.resources import s3
+from novoic_assets.resources.configured import Arrival, RawData, Store
+from novoic_assets.resources.storage import Storage
+from novoic_assets.sensors.events import Kind, read_event
+from novoic_assets.sensors.looking import Decision, decide, is_going, judge, look, run_config, utc_now
+from novoic_assets.sensors.settings import KAFKA, is_on, sensor_seconds
+from novoic_assets.sensors.topic import Batch, Judge, Kafka
+from novoic_assets.sessions.listing import Cutoffs
+
+_DESCRIPTION: Final = (
+    "Starts a run when a Kafka topic has told of files in the raw folder, or an earlier run left work undone."
+)
+
+
+# How far apart the clocks of this machine and of whoever writes the files may be, in s.
+_CLOCKS_APART: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """What is remembered from tick to tick.
+
+    Attributes:
+        offsets: Where to go on in the topic, by partition.
+        until: Until when each tick looks whether it is told anything or not, for what was told of may still be on its
+            way; seconds since 1970. None: a tick looks only when it is told to, or a run left work undone.
+        tried: The cursor of the decision.
+    """
+
+    offsets: Mapping[int, int]
+    until: float | None
+    tried: str | None
+
+    @classmethod
+    def read(cls, cursor: str | None) -> "_Cursor":
+        """What a cursor says; nothing where it is none of ours."""
+        try:
+            content = json.loads(cursor or "")
+            offsets = {int(number): int(offset) for number, offset in content["offsets"].items()}
+            until, tried = content["until"], content["tried"]
+            return cls(offsets, None if until is None else float(until), None if tried is None else str(tried))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return cls({}, None, None)
+
+    def written(self) -> str:
+        return json.dumps({"offsets": dict(self.offsets), "until": self.until, "tried": self.tried})
+
+
+def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
+    """The sensor over the topic.
+
+    Args:
+        job_name: What to run.
+        assets: What the job materializes.
+
+    Raises:
+        NovoicError: A setting cannot be read.
+    """
+
+    @dg.sensor(
+        name=KAFKA,
+        job_name=job_name,
+        description=_DESCRIPTION,
+        minimum_interval_seconds=sensor_seconds(),
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on(KAFKA) else dg.DefaultSensorStatus.STOPPED,
+    )
+    @plain_errors
+    def kafka_events(
+        context: dg.SensorEvaluationContext, raw: RawData, store: Store, arrival: Arrival, kafka: Kafka
+    ) -> dg.RunRequest | dg.SkipReason:
+        """Read, look where there is a reason to, and start a run or say why not."""
+        now = utc_now()
+        cutoffs = arrival.cutoffs(now)
+        before = _Cursor.read(context.cursor)
+        if is_going(context.instance, job_name, assets, now):
+            # What is told meanwhile waits in the topic, for the look after this run.
+            decision = decide(
+                job_name=job_name,
+                assets=assets,
+                instance=context.instance,
+                raw=raw.storage,
+                tables=store.tables,
+                cutoffs=cutoffs,
+                cursor=before.tried,
+                now=now,
+            )
+            return _answer(context, decision, replace(before, tried=decision.cursor), cutoffs, "the topic waits")
+        batch = kafka.read(_judge(raw.storage), before.offsets)
+        if batch.unanswered:
+            context.log.warning(f"{batch.unanswered} partitions of the topic do not answer")
+        until = before.until
+        if batch.counts[Kind.RELEVANT] or batch.first or batch.lost:
+            until = now.timestamp() + arrival.pair_seconds + arrival.settle_seconds + _CLOCKS_APART
+        if until is None and before.tried is None:
+            decision = Decision(run=False, why="there is no reason to look", cursor=None)
+        else:
+            found = look(raw.storage, store.tables, context.instance, assets, cutoffs, now)
+            decision = judge(found, before.tried, now)
+            if until is not None and until <= now.timestamp():
+                until = None  # that was the last look
+        return _answer(context, decision, _Cursor(batch.offsets, until, decision.cursor), cutoffs, _told(batch))
+
+    return kafka_events
+
+
+def _answer(
+    context: dg.SensorEvaluationContext, decision: Decision, cursor: _Cursor, cutoffs: Cutoffs, told: str
+) -> dg.RunRequest | dg.SkipReason:
+    context.update_cursor(cursor.written())
+    why = f"{told}; {decision.why}"
+    if not decision.run:
+        return dg.SkipReason(why)
+    context.log.info(why)
+    # Without a run key: Dagster would take the key of a run that failed for done.
+    return dg.RunRequest(run_config=run_config(cutoffs))
+
+
+def _judge(raw: Storage) -> Judge:
+    bucket, prefix = s3.split_url(raw.root, raw.setting) if raw.is_remote else (None, "")
+    return partial(read_event, bucket=bucket, prefix=prefix)
+
+
+def _told(batch: Batch) -> str:
+    """What a read found, in numbers."""
+    counts = ", ".join(f"{count} {kind}" for kind, count in batch.counts.items())
+    lost = "; the topic lost messages before they were read" if batch.lost else ""
+    return f"messages: {counts}{lost}"
