@@ -22,7 +22,7 @@ from novoic_assets.sensors.topic import Kafka
 from novoic_assets_tests.broker import Broker, broker
 from novoic_assets_tests.conftest import KEY
 from novoic_assets_tests.lab import BucketLab, Lab
-from novoic_assets_tests.sensors.test_new_data import CANARY, HOUR, Automated, history
+from novoic_assets_tests.sensors.automated import CANARY, HOUR, Automated, history
 
 SESSIONS = 4
 NO_REASON = "there is no reason to look"

@@ -1,0 +1,60 @@
+"""The sensor over a bucket, of a real S3 service."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from novoic_assets_tests.lab import BucketLab
+from novoic_assets_tests.sensors.automated import CANARY, Automated, fails, history
+from novoic_assets_tests.weed import SeaweedFS
+
+
+@pytest.fixture
+def automated(bucket_lab: BucketLab, tmp_path: Path) -> Iterator[Automated]:
+    """A lab in a bucket, that nobody has run anything on."""
+    for number in range(4):
+        bucket_lab.add_patient(
+            f"{CANARY}P{number}", ad_status=number % 2, mmse=27, split="test" if number > 1 else "train"
+        )
+        bucket_lab.add_session(f"{CANARY}S{number}", f"{CANARY}P{number}")
+    bucket_lab.upload()
+    with history(tmp_path / "history") as instance:
+        yield Automated(bucket_lab, instance)
+
+
+def test_objects_are_taken_up_at_once_and_half_sessions_wait(automated: Automated) -> None:
+    lab = automated.lab
+    assert isinstance(lab, BucketLab)
+    assert automated.run().success  # though all of them are new: an object appears whole
+    assert automated.skips() == "nothing is new"
+
+    automated.add("new")
+    late = lab.raw / "audio" / f"{CANARY}new.wav"
+    content = late.read_bytes()
+    late.unlink()
+    lab.upload()
+    assert automated.skips() == "0 files are still being written, 1 wait for their other half"
+    late.write_bytes(content)
+    lab.upload()
+    run = automated.run()
+    assert run.success
+    assert run.computed("audio_features") == (1, 0, 0)
+    assert automated.skips() == "nothing is new"
+
+
+def test_a_service_that_does_not_answer_fails_the_tick_and_the_next_one_looks_again(
+    automated: Automated, s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOVOIC_S3_RETRY_SECONDS", "1")
+    s3_server.stop()
+    try:
+        assert "the bucket that NOVOIC_RAW names does not answer" in fails(automated)
+    finally:
+        s3_server.start()
+    assert automated.asks()
+
+
+def test_a_bucket_that_may_not_be_read_fails_the_tick(automated: Automated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not the key")
+    assert "access to the bucket that NOVOIC_RAW names is denied" in fails(automated)
