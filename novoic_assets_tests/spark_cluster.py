@@ -15,6 +15,7 @@ from pathlib import Path
 import pyspark
 
 _START_SECONDS = 60.0
+_END_SECONDS = 10.0
 _ATTEMPTS = 3
 _HOST = "127.0.0.1"
 
@@ -79,6 +80,9 @@ def _start(stack: ExitStack, folder: Path, name: str, arguments: list[str]) -> N
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()  # so that it clears its temporary files away
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -95,6 +99,17 @@ def _workers_register(web_port: int, workers: int) -> bool:
             pass  # not listening yet, or answering with a page before it has anything to say
         time.sleep(0.2)
     return False
+
+
+def executors(driver_port: int) -> list[int]:
+    """The processes of the executors on this machine that work for the driver with a port."""
+    listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
+    found = []
+    for line in listing.stdout.splitlines():
+        pid, command = line.split(maxsplit=1)
+        if "CoarseGrainedExecutorBackend" in command and f"@{_HOST}:{driver_port} " in command:
+            found.append(int(pid))
+    return found
 
 
 def _free_port() -> int:

@@ -60,12 +60,8 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
         Raises:
             NovoicError: Spark cannot be started.
         """
-        from dagster_pyspark import LazyPySparkResource
-
         if self._lazy is None:
-            config = self.spark_config
-            self._made = _start(config, quiet=_LOG_LEVEL not in self.settings)
-            self._lazy = LazyPySparkResource(spark_config=config)
+            self._lazy, self._made = _start(self.spark_config, quiet=_LOG_LEVEL not in self.settings)
         session: SparkSession = self._lazy.spark_session
         return session
 
@@ -87,20 +83,22 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
         self._lazy, self._made = None, False
 
 
-def _start(config: dict[str, str], *, quiet: bool) -> bool:
+def _start(config: dict[str, str], *, quiet: bool) -> "tuple[LazyPySparkResource, bool]":
     """Start Spark in this process, unless it runs already.
 
     Returns:
-        Whether it was started here.
+        What holds the session, and whether it was started here.
 
     Raises:
         NovoicError: There is no Spark to start, in one line; Spark's own words on it are pages.
     """
+    from dagster_pyspark import LazyPySparkResource
     from pyspark import SparkConf, SparkContext
     from pyspark.java_gateway import launch_gateway
 
+    lazy = LazyPySparkResource(spark_config=config)
     if SparkContext._active_spark_context is not None:
-        return False
+        return lazy, False
     master = config["spark.master"]
     if not master:
         raise NovoicError("NOVOIC_SPARK_MASTER is not set; set it to local[*], spark://host:port or k8s://https://…")
@@ -109,21 +107,25 @@ def _start(config: dict[str, str], *, quiet: bool) -> bool:
     # The workers have to run the Python that made what they are sent.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
-    failed = ""
+    failed, context = "", None
     try:
         conf = SparkConf().setAll(list(config.items()))
         gateway = None
         if SparkContext._gateway is None:  # one JVM for all sessions of a process
             gateway = launch_gateway(conf, {"stderr": subprocess.DEVNULL} if quiet else None)  # type: ignore[no-untyped-call]
-        SparkContext(conf=conf, gateway=gateway)
+        context = SparkContext(conf=conf, gateway=gateway)
+        # Spark that gives up its master stops the context a moment later, and then there can be no session.
+        _ = lazy.spark_session
     except Exception as error:  # noqa: BLE001 - whatever it is, it is said in one line
         failed = type(error).__name__
     if failed:
+        if context is not None:
+            context.stop()
         raise NovoicError(
             f"Spark does not start ({failed}); see whether Java is 17 or newer and NOVOIC_SPARK_MASTER names a Spark "
             "that runs, and set spark.log.level=INFO among the settings to see its log"
         )
-    return True
+    return lazy, True
 
 
 def _check_java() -> None:

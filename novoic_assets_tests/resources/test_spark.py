@@ -2,8 +2,8 @@
 
 import json
 import os
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,7 +27,7 @@ from novoic_assets.resources.spark_session import Spark
 from novoic_assets.resources.storage import Storage
 from novoic_assets_tests.lab import Lab
 from novoic_assets_tests.resources import builders
-from novoic_assets_tests.spark_cluster import has_java, spark_cluster
+from novoic_assets_tests.spark_cluster import has_java
 
 pytestmark = [
     pytest.mark.slow,  # the session alone takes a quarter of a minute to start
@@ -159,18 +159,37 @@ def engine(resource: Spark) -> SparkEngine:
 
 
 @pytest.fixture(scope="class")
-def on_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkEngine]:
-    with spark_cluster(tmp_path_factory.mktemp("cluster")) as master:
-        resource = Spark(
-            master=master,
-            settings={
-                "spark.driver.host": "127.0.0.1",
-                "spark.driver.bindAddress": "127.0.0.1",
-                "spark.executor.memory": "600m",
-            },
-        )
-        yield resource.engine
-        stop(resource)
+def on_cluster(spark_master: str) -> Iterator[SparkEngine]:
+    resource = Spark(
+        master=spark_master,
+        settings={
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.executor.memory": "600m",
+        },
+    )
+    yield resource.engine
+    stop(resource)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_master() -> Iterator[subprocess.Popen[str]]:
+    """Spark started on a port that answers but is no master's: it takes a minute to give up, while others test."""
+    script = (
+        "import socket\n"
+        "from novoic_assets.errors import NovoicError\n"
+        "from novoic_assets.resources.spark_session import Spark\n"
+        "with socket.create_server(('127.0.0.1', 0)) as server:\n"
+        "    try:\n"
+        "        Spark(master=f'spark://127.0.0.1:{server.getsockname()[1]}').session\n"
+        "    except NovoicError as error:\n"
+        "        print(repr(error), error.__cause__, error.__context__)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        yield process
+        process.kill()
 
 
 class TestLocal:
@@ -444,13 +463,9 @@ class TestResource:
             _ = Spark(master=master).session
         texts(caught.value)
 
-    def test_what_answers_but_is_no_master_is_told(self) -> None:
-        with (
-            socket.create_server(("127.0.0.1", 0)) as server,
-            pytest.raises(NovoicError, match="NOVOIC_SPARK_MASTER") as caught,
-        ):
-            _ = Spark(master=f"spark://127.0.0.1:{server.getsockname()[1]}").session
-        texts(caught.value)
+    def test_what_answers_but_is_no_master_is_told(self, no_master: subprocess.Popen[str]) -> None:
+        output, _ = no_master.communicate()
+        assert re.fullmatch(r"NovoicError\('[^\n]*NOVOIC_SPARK_MASTER[^\n]*'\) None None\n", output), output
 
     def test_a_machine_without_java_is_told(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv("JAVA_HOME", raising=False)
