@@ -2,6 +2,8 @@
 
 import io
 import os
+import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from novoic_assets.definitions import MATERIALIZE_ALL, defs
 from novoic_assets.resources.storage import Storage
 from novoic_assets.resources.store_tables import StoreTables
 from novoic_assets.training import publish
+
+Content = Mapping[str, object]
 
 HEADER = "speakerid,age,gender,mmse,ad_status,set"
 CHALLENGE = Path(__file__).parents[2] / "shared" / "corpus" / "challenge"
@@ -43,6 +47,15 @@ def wav(seconds: float = 2.0, rate: int = 16_000, seed: int = 0) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
     return file.getvalue()
+
+
+def silence(path: Path, hours: float, rate: int = 16_000, bits: int = 16, start: bytes = b"") -> None:
+    """Write a mono WAV of zeros, after a start in the same coding, that takes next to no room on the disk."""
+    size = bits // 8 * int(3600 * hours * rate)
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, bits // 8 * rate, bits // 8, bits)
+    header = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + form + struct.pack("<4sI", b"data", size)
+    path.write_bytes(header + start)
+    os.truncate(path, len(header) + size)
 
 
 @dataclass
@@ -191,6 +204,11 @@ class Lab:
             table.name: table.snapshot().select().to_pylist()
             for table in (tables.patients, tables.transcripts, tables.text_features, tables.audio_features)
         }
+
+    def content(self) -> Content:
+        """All rows and the current versions; as text, in which one NaN equals another."""
+        rows = {table: [repr(row) for row in rows] for table, rows in self.all_rows().items()}
+        return rows | {"versions": self.versions()}
 
 
 @dataclass

@@ -4,12 +4,8 @@ import logging
 import os
 import shutil
 import signal
-import struct
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,24 +13,27 @@ import numpy as np
 import pytest
 
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
-from novoic_assets_tests.conftest import KEY
-from novoic_assets_tests.lab import Lab
+from novoic_assets_tests.lab import Content, Lab, silence
+from novoic_assets_tests.processes import (
+    ATTEMPTS,
+    commit,
+    finish,
+    kill,
+    materialize,
+    wait_until,
+    was_killed,
+    workers_of,
+)
 
 pytestmark = pytest.mark.slow
 
-NOVOIC = Path(sys.executable).with_name("novoic")
-DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
 SESSIONS = 300  # one worker computes them in two chunks a stage
 STAGES = {
     "parsed_transcripts": "transcripts",
     "text_features": "text_features",
     "audio_features": "audio_features",
 }
-PATIENCE = 120.0  # s until a test gives up on something that has to happen
-ATTEMPTS = 5  # to kill a run before it is over
 KILLS = int(os.environ.get("NOVOIC_TEST_KILLS", "3"))
-
-Content = Mapping[str, object]
 
 log = logging.getLogger(__name__)
 
@@ -49,76 +48,6 @@ class Undisturbed:
     ends: float
 
 
-@contextmanager
-def materialize(
-    lab: Lab, raw: Path, *arguments: str, home: Path | None = None, **settings: str
-) -> Iterator[subprocess.Popen[str]]:
-    """A `novoic materialize` of its own process group, in which it is killed in the end.
-
-    Args:
-        lab: The lab whose store it fills.
-        raw: The raw folder.
-        arguments: Further arguments of the command.
-        home: The folder with its Dagster history; the lab's where None.
-        settings: Environment variables beside those of the lab; with no other word it computes in one process.
-    """
-    home = home or lab.folder
-    home.mkdir(exist_ok=True)
-    shutil.copy(DAGSTER_YAML, home)
-    foreign = ("NOVOIC_", "DAGSTER_")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    with subprocess.Popen(
-        [NOVOIC, "materialize", "--raw", raw, "--store", lab.store, *arguments],
-        cwd=home,
-        env=environment | {"NOVOIC_PSEUDONYM_KEY": KEY, "NOVOIC_WORKERS": "1"} | settings,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                kill(process)
-
-
-def finish(process: subprocess.Popen[str]) -> None:
-    output, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, output
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """End a run that was not waited for yet, and all that it started, as the end of its machine would."""
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def was_killed(process: subprocess.Popen[str]) -> bool:
-    return process.returncode == -signal.SIGKILL
-
-
-def content(lab: Lab) -> Content:
-    """All rows and the current versions; as text, in which one NaN equals another."""
-    rows = {table: [repr(row) for row in rows] for table, rows in lab.all_rows().items()}
-    return rows | {"versions": lab.versions()}
-
-
-def commit(lab: Lab, table: str, number: int) -> Path:
-    """The file that is there once a table's version is; version 0 is the empty table."""
-    return lab.store / "restricted" / "tables" / table / "_delta_log" / f"{number:020}.json"
-
-
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait for a condition, or for the process to end."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        if process is not None and process.poll() is not None:
-            return
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     folder = tmp_path_factory.mktemp("undisturbed")
@@ -131,7 +60,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
         begins = time.monotonic() - start
         finish(process)
     ends = time.monotonic() - start
-    made = content(lab)
+    made = lab.content()
     assert all(len(made[table]) == SESSIONS for table in STAGES.values())
     assert all(made["versions"].values())
     return Undisturbed(raw, made, begins, ends)
@@ -153,7 +82,7 @@ def test_what_a_killed_run_committed_is_kept_and_the_next_run_computes_the_rest(
     run = lab.run(raw=undisturbed.raw)
     assert run.success
     assert run.computed(stage) == (SESSIONS - done, 0, 0)
-    assert content(lab) == undisturbed.content
+    assert lab.content() == undisturbed.content
 
 
 @pytest.mark.parametrize("share", np.random.default_rng(0).uniform(high=0.9, size=KILLS).round(3).tolist())
@@ -176,7 +105,7 @@ def test_a_run_killed_at_a_random_moment_and_run_again_ends_as_an_undisturbed_on
     log.info("killed after %.2f s; commits by then: %s; datasets: %s", moment, commits, published)
     with materialize(lab, undisturbed.raw) as process:
         finish(process)
-    assert content(lab) == undisturbed.content
+    assert lab.content() == undisturbed.content
 
 
 @pytest.mark.parametrize("lead", [0.0, 0.5], ids=["together", "one_after_the_other"])
@@ -186,7 +115,7 @@ def test_two_runs_at_once_both_succeed_and_end_as_one(undisturbed: Undisturbed, 
         with materialize(lab, undisturbed.raw) as second:
             finish(second)
         finish(first)
-    assert content(lab) == undisturbed.content
+    assert lab.content() == undisturbed.content
 
 
 @pytest.mark.parametrize("last", ["earlier", "later"])
@@ -214,7 +143,7 @@ def test_the_later_listing_of_a_changed_folder_wins_whichever_run_ends_last(
                 let_finish(later)
     fresh = Lab(tmp_path / "fresh")
     assert fresh.run(raw=lab.raw).success
-    assert content(lab) == content(fresh)
+    assert lab.content() == fresh.content()
 
 
 def change(lab: Lab) -> None:
@@ -255,26 +184,3 @@ def test_the_workers_of_a_killed_run_end_with_it(lab: Lab) -> None:
         finally:
             for worker in workers_of(process):
                 os.kill(worker, signal.SIGKILL)
-
-
-def silence(path: Path, hours: float, rate: int = 16_000, bits: int = 16, start: bytes = b"") -> None:
-    """Write a mono WAV of zeros, after a start in the same coding, that takes next to no room on the disk."""
-    size = bits // 8 * int(3600 * hours * rate)
-    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, bits // 8 * rate, bits // 8, bits)
-    header = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + form + struct.pack("<4sI", b"data", size)
-    path.write_bytes(header + start)
-    os.truncate(path, len(header) + size)
-
-
-def workers_of(leader: subprocess.Popen[str]) -> dict[int, float]:
-    """The worker processes in a process group that have not ended, and the seconds that each has computed."""
-    listing = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "pgid=,pid=,stat=,time=,args="], capture_output=True, text=True, check=True
-    )
-    found = {}
-    for line in listing.stdout.splitlines():
-        pgid, pid, state, computed, command = line.split(maxsplit=4)
-        if int(pgid) == leader.pid and not state.startswith("Z") and "multiprocessing.spawn" in command:
-            *_, minutes, seconds = computed.split(":")
-            found[int(pid)] = 60 * float(minutes) + float(seconds)
-    return found

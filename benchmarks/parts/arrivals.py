@@ -23,6 +23,7 @@ from novoic_assets_tests.dagster_dev import dagster_dev
 _SESSIONS: Final = 60  # that are there before
 _PATIENCE: Final = 300.0  # s until a session is given up
 _LABELS: Final = {"folder": "folder, `new_data`", "kafka": "S3 and Kafka, `kafka`"}
+_LONGEST_PAUSE: Final = 20.0  # s between two arrivals
 _TOPIC: Final = "sessions"
 _MOST: Final = 60.0  # s
 
@@ -42,7 +43,9 @@ def _run(bench: Bench) -> Figures:
             raw, sessions = _corpus(folder, arrivals)
             note(f"arrivals: {kind}")
             with place(folder, raw) as (settings, store, deliver):
-                figures[kind] = _measure(folder / "dagster", settings, store, deliver, sessions)
+                figures[kind] = _measure(
+                    folder / "dagster", settings, store, deliver, sessions, 0.0 if bench.short else _LONGEST_PAUSE
+                )
     return figures
 
 
@@ -120,14 +123,19 @@ def _notification(bucket: str, key: str) -> bytes:
 
 
 def _measure(
-    folder: Path, settings: Mapping[str, str], store: Storage, deliver: Deliver, sessions: list[list[Path]]
+    folder: Path,
+    settings: Mapping[str, str],
+    store: Storage,
+    deliver: Deliver,
+    sessions: list[list[Path]],
+    longest_pause: float,
 ) -> Figures:
     seconds = []
     pauses = random.Random(0)  # noqa: S311 - no secret
     with dagster_dev(folder, settings):
         _wait_for(store, _SESSIONS)
         for number, files in enumerate(sessions, 1):
-            time.sleep(pauses.uniform(5.0, 20.0))  # so that arrivals keep no time with the ticks
+            time.sleep(pauses.uniform(0.0, longest_pause))  # so that arrivals keep no time with the ticks
             start = time.perf_counter()
             deliver(files)
             _wait_for(store, _SESSIONS + number)

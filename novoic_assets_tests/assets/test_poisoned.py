@@ -15,8 +15,8 @@ from novoic_assets.synthetic.corpus import METADATA_HEADER, CorpusSettings, writ
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets_tests.assets.test_quarantine import GOOD, METADATA, RAW, RECORDINGS, TRANSCRIPTS, fill
 from novoic_assets_tests.conftest import KEY
-from novoic_assets_tests.lab import Lab, wav
-from novoic_assets_tests.test_resume import finish, materialize, silence, wait_until, workers_of
+from novoic_assets_tests.lab import Lab, silence, wav
+from novoic_assets_tests.processes import finish, materialize, wait_until, workers_of
 
 pytestmark = pytest.mark.slow
 

@@ -2,11 +2,9 @@
 
 import os
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,17 +13,10 @@ from novoic_assets import load_dataset
 from novoic_assets.resources.storage import Storage
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets_tests.lab import BucketLab, Lab
+from novoic_assets_tests.processes import PATIENCE, materialize, wait_until
 from novoic_assets_tests.weed import SeaweedFS
 
-NOVOIC = Path(sys.executable).with_name("novoic")
-PATIENCE = 120.0  # s until a test gives up on something that has to happen
 SESSIONS = 40
-
-
-def content(lab: Lab) -> dict[str, object]:
-    """All rows and the current versions, as text, in which one NaN equals another."""
-    rows = {table: [repr(row) for row in rows] for table, rows in lab.all_rows().items()}
-    return {**rows, "versions": lab.versions()}
 
 
 # What a lab sees
@@ -93,48 +84,48 @@ def filled(bucket_lab: BucketLab) -> BucketLab:
 
 
 def test_an_emptied_bucket_removes_nothing_and_says_so(filled: BucketLab) -> None:
-    before = content(filled)
+    before = filled.content()
     raw = Storage(filled.raw_root, "NOVOIC_RAW")
     for path in ["metadata.csv", *(info.path for name in ("text", "audio") for info in raw.list(name))]:
         raw.delete(path)
     run = filled.run(confirm_removal=True)
     assert "the bucket that NOVOIC_RAW names has nothing below its prefix" in run.failures()["raw_audio"]
-    assert content(filled) == before
+    assert filled.content() == before
 
 
 def test_an_emptied_folder_of_the_bucket_removes_nothing_and_says_so(filled: BucketLab) -> None:
-    before = content(filled)
+    before = filled.content()
     raw = Storage(filled.raw_root, "NOVOIC_RAW")
     for info in list(raw.list("audio")):
         raw.delete(info.path)
     run = filled.run()
     assert "no folder 'audio'" in run.failures()["raw_audio"]
-    assert content(filled) == before
+    assert filled.content() == before
 
 
 def test_a_bucket_that_lost_half_its_sessions_needs_somebodys_word(filled: BucketLab) -> None:
-    before = content(filled)
+    before = filled.content()
     for number in range(6):
         (filled.raw / "text" / f"S{number}.xml").unlink()
         (filled.raw / "audio" / f"S{number}.wav").unlink()
     filled.upload()
     run = filled.run()
     assert "--confirm-removal" in run.failures()["raw_audio"]
-    assert content(filled) == before
+    assert filled.content() == before
     assert filled.run(confirm_removal=True).computed("audio_features") == (0, 0, 6)
 
 
 def test_a_bucket_that_may_not_be_listed_removes_nothing_and_says_so(
     filled: BucketLab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = content(filled)
+    before = filled.content()
     secret = os.environ["AWS_SECRET_ACCESS_KEY"]
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not the key")
     run = filled.run()
     assert not run.success
     assert all("is denied" in message for message in run.failures().values())
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
-    assert content(filled) == before
+    assert filled.content() == before
 
 
 # A service that goes away, and two runs at once
@@ -147,32 +138,9 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "raw"
 
 
-@contextmanager
-def materialize(lab: BucketLab, retry_seconds: int = 60) -> Iterator[subprocess.Popen[str]]:
-    with subprocess.Popen(
-        [NOVOIC, "materialize", "--raw", lab.raw_root, "--store", lab.store_root],
-        cwd=lab.folder,
-        env={**os.environ, "NOVOIC_S3_RETRY_SECONDS": str(retry_seconds)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     output, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, output
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 def first_commit(lab: BucketLab, table: str) -> Callable[[], bool]:
@@ -193,7 +161,7 @@ def test_a_service_that_is_away_for_five_seconds_costs_a_run_nothing_but_time(
     bucket_lab: BucketLab, corpus: Path, undisturbed: Lab, s3_server: SeaweedFS
 ) -> None:
     bucket_lab.upload(corpus)
-    with materialize(bucket_lab) as process:
+    with materialize(bucket_lab, bucket_lab.raw_root) as process:
         wait_until(first_commit(bucket_lab, "transcripts"))
         s3_server.stop()
         try:
@@ -211,7 +179,7 @@ def test_a_service_that_stays_away_fails_the_run_clearly_and_the_next_one_goes_o
     bucket_lab: BucketLab, corpus: Path, undisturbed: Lab, s3_server: SeaweedFS
 ) -> None:
     bucket_lab.upload(corpus)
-    with materialize(bucket_lab, retry_seconds=3) as process:
+    with materialize(bucket_lab, bucket_lab.raw_root, NOVOIC_S3_RETRY_SECONDS="3") as process:
         wait_until(first_commit(bucket_lab, "transcripts"))
         s3_server.stop()
         try:
@@ -229,11 +197,13 @@ def test_a_service_that_stays_away_fails_the_run_clearly_and_the_next_one_goes_o
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_in_a_bucket_end_as_one(bucket_lab: BucketLab, corpus: Path, undisturbed: Lab) -> None:
+def test_two_runs_at_once_in_a_bucket_end_as_one(
+    bucket_lab: BucketLab, corpus: Path, undisturbed: Lab, tmp_path: Path
+) -> None:
     bucket_lab.upload(corpus)
     with (
-        materialize(bucket_lab) as first,
-        materialize(bucket_lab) as second,
+        materialize(bucket_lab, bucket_lab.raw_root, home=tmp_path / "first") as first,
+        materialize(bucket_lab, bucket_lab.raw_root, home=tmp_path / "second") as second,
         ThreadPoolExecutor(2) as readers,  # both are listened to, so that neither waits for room in its pipe
     ):
         results = list(readers.map(ended, (first, second)))

@@ -18,18 +18,9 @@ from pyspark import SparkContext
 from novoic_assets.sessions.reasons import OK, Reason
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets_tests.conftest import KEY
-from novoic_assets_tests.lab import Lab
+from novoic_assets_tests.lab import Content, Lab, silence
+from novoic_assets_tests.processes import ATTEMPTS, commit, kill, materialize, wait_until
 from novoic_assets_tests.spark_cluster import executors, has_java
-from novoic_assets_tests.test_resume import (
-    ATTEMPTS,
-    Content,
-    commit,
-    content,
-    kill,
-    materialize,
-    silence,
-    wait_until,
-)
 
 pytestmark = [
     pytest.mark.slow,
@@ -71,7 +62,7 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Pool:
     refused = {row["session"]: row["reason"] for row in lab.all_rows()["audio_features"] if row["reason"] != OK}
     assert refused == BROKEN
     assert all(lab.versions().values())
-    return Pool(raw, content(lab))
+    return Pool(raw, lab.content())
 
 
 @pytest.fixture
@@ -110,7 +101,7 @@ def logged(events: Path, name: str) -> Iterator[dict[str, Any]]:
 def test_on_local_spark_all_tables_and_datasets_are_those_of_the_pool(pool: Pool, lab: Lab) -> None:
     run = lab.run(raw=pool.raw, resources=on_spark("local[2]"))
     assert run.success, run.failures()
-    assert content(lab) == pool.content
+    assert lab.content() == pool.content
     again = lab.run(raw=pool.raw, resources=on_spark("local[2]"))
     assert again.computed("audio_features") == (0, 0, 0)
 
@@ -120,7 +111,7 @@ def test_on_a_cluster_they_are_too_and_the_work_is_spread_evenly(
 ) -> None:
     run = lab.run(raw=pool.raw, instance=instance, resources=on_spark(spark_master, logging_to(events)))
     assert run.success, run.failures()
-    assert content(lab) == pool.content
+    assert lab.content() == pool.content
 
     cores = [event["Executor Info"]["Total Cores"] for event in logged(events, "ExecutorAdded")]
     assert cores == [1, 1]
@@ -156,7 +147,7 @@ def test_an_executor_that_is_killed_while_audio_is_computed_changes_nothing(
     reasons = [event["Task End Reason"] for event in logged(events, "TaskEnd")]
     assert "ExecutorLostFailure" in {reason["Reason"] for reason in reasons}
     assert len(list(logged(events, "ExecutorAdded"))) == 3
-    assert content(lab) == pool.content
+    assert lab.content() == pool.content
 
 
 def kill_executor_in_the_audio_stage(lab: Lab) -> None:
@@ -201,7 +192,7 @@ def test_a_driver_that_is_killed_is_taken_up_by_the_next_run(
     assert run.computed("audio_features") == (SESSIONS - done, 0, 0)
     lines = [entry.user_message for entry in instance.all_logs(run.result.run_id)]
     assert f"{done:,} sessions were done already, {SESSIONS - done:,} are to do" in lines
-    assert content(lab) == pool.content
+    assert lab.content() == pool.content
 
 
 def test_a_master_that_does_not_answer_is_one_clear_failure(lab: Lab) -> None:
