@@ -1,6 +1,8 @@
 """Files and tables in a bucket, by a real S3 service: the same as in a folder, and what only a network can do."""
 
 import http.server
+import json
+import os
 import pickle
 import re
 import subprocess
@@ -11,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import obstore
 import pytest
@@ -342,3 +345,39 @@ def test_a_key_of_the_key_management_service_is_asked_for_by_files_and_tables(
         assert headers["x-amz-server-side-encryption"] == "aws:kms"
         assert headers["x-amz-server-side-encryption-aws-kms-key-id"] == "a-key"
         assert ("if-none-match" in headers) == (headers is not seen[0])
+
+
+def test_the_role_of_a_container_gives_files_and_tables_their_credentials(
+    s3: str, s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As Kubernetes and container services give a role to what runs in them: no key is in the environment."""
+    asked: list[str | None] = []
+
+    class Credentials(Quiet):
+        def do_GET(self) -> None:
+            asked.append(self.headers["authorization"])
+            role = {"AccessKeyId": s3_server.access_key, "SecretAccessKey": s3_server.secret_key, "Token": ""}
+            body = json.dumps({**role, "Expiration": "2099-01-01T00:00:00Z"}).encode()
+            self.answer(200, body, Content_Type="application/json")
+
+    token = tmp_path / "token"
+    token.write_text("who I am")
+    work = (
+        "import sys; from novoic_assets_tests.resources.builders import rows, table_in;"
+        "from novoic_assets.resources.storage import Storage;"
+        "root = sys.argv[1]; Storage(root, 'NOVOIC_STORE').write('a', b'1');"
+        "table_in(root).snapshot().replace(rows({'a': 1}), ['a'])"
+    )
+    with service(Credentials) as address:
+        environment = {
+            **{name: value for name, value in os.environ.items() if name not in s3_server.environment},
+            "AWS_ENDPOINT_URL": s3_server.endpoint,
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": address,
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token),
+        }
+        # In a process of its own, as deltalake holds up this one's threads.
+        done = subprocess.run([sys.executable, "-c", work, s3], env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+    assert set(asked) == {"who I am"}
+    assert Storage(s3, SETTING).read("a") == b"1"
+    assert content(table_in(s3)) == {"a": 1}
