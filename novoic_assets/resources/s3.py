@@ -20,7 +20,7 @@ RETRY_SETTING: Final = "NOVOIC_S3_RETRY_SECONDS"
 _RETRY_SECONDS: Final = 60
 _MAX_BACKOFF_SECONDS: Final = 5
 _MAX_RETRIES: Final = 10_000  # time is what bounds them
-_ROLE_SERVICE: Final = "169.254."  # where a machine asks for its role's credentials
+_ROLE_SERVICE: Final = "/latest/api/token"  # where a machine asks for its role, when there are no credentials
 _DENIED: Final = ("403 Forbidden", "401 Unauthorized")
 _SILENT: Final = ("error sending request", "timed out", "Server returned non-2xx status code: 5")
 _ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
@@ -91,12 +91,12 @@ def explain(error: Exception, setting: str, done: str) -> str:
     """One line on an error of obstore or deltalake. Its own text quotes keys, and stays here."""
     what = f"the bucket that {setting} names"
     text = str(error)
+    if _ROLE_SERVICE in text:
+        return f"there are no AWS credentials for {what}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role"
     if any(sign in text for sign in _DENIED):
         return f"access to {what} is denied; see its policy and the AWS credentials of this process"
     if "NoSuchBucket" in text:
         return f"{what} is not there"
-    if _ROLE_SERVICE in text:
-        return f"there are no AWS credentials for {what}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role"
     if "redirect" in text:
         return f"{what} is in another region; set AWS_REGION"
     if any(sign in text for sign in _SILENT):

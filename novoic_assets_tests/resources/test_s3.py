@@ -198,6 +198,15 @@ def test_wrong_credentials_are_one_clear_line(s3: str, monkeypatch: pytest.Monke
     assert "access to the bucket that NOVOIC_" in failure_of(operation, s3)
 
 
+@pytest.mark.parametrize("operation", ["list", "open a table"])
+def test_no_credentials_are_one_clear_line(s3: str, monkeypatch: pytest.MonkeyPatch, operation: str) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("NOVOIC_S3_RETRY_SECONDS", "1")
+    assert "there are no AWS credentials" in failure_of(operation, s3)
+
+
 @pytest.mark.parametrize("operation", ["list", "read", "write", "look at a table", "open a table"])
 def test_a_bucket_that_is_not_there_is_one_clear_line(s3: str, operation: str) -> None:
     assert "is not there" in failure_of(operation, "s3://secret-bucket/prefix")
