@@ -17,6 +17,7 @@ from novoic_assets.resources.configured import Arrival, RawData, Store
 from novoic_assets_tests.lab import Lab, Run
 
 CANARY = "zqcanary"  # in the name of every session and patient
+SESSIONS = 8  # of a lab in which everything is done
 HOUR = 3600.0
 
 
@@ -28,22 +29,26 @@ class Automated:
     instance: dg.DagsterInstance
     cursor: str | None = None
 
+    def sensor(self) -> dg.SensorDefinition:
+        """The sensor."""
+        return defs.resolve_sensor_def("new_data")
+
+    def resources(self) -> dict[str, Any]:
+        """What it needs."""
+        return {
+            "raw": RawData(root=self.lab.raw_root),
+            "store": Store(root=self.lab.store_root),
+            "arrival": Arrival(),
+        }
+
     def tick(self) -> Any:
         """What the sensor asks for now; nothing of it is personal."""
-        context = dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            resources={
-                "raw": RawData(root=self.lab.raw_root),
-                "store": Store(root=self.lab.store_root),
-                "arrival": Arrival(),
-            },
-        )
-        ticked = defs.resolve_sensor_def("new_data").evaluate_tick(context)
+        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources=self.resources())
+        ticked = self.sensor().evaluate_tick(context)
         self.cursor = ticked.cursor
         told = [ticked.skip_message, ticked.cursor, *((r.run_config, r.tags) for r in ticked.run_requests)]
         assert CANARY not in str(told).lower()
-        assert len(self.cursor or "") < 200
+        assert len(self.cursor or "") < 300
         return ticked
 
     def asks(self) -> bool:

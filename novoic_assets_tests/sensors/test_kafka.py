@@ -14,17 +14,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from novoic_assets.definitions import ASSETS, MATERIALIZE_ALL
-from novoic_assets.resources.configured import Arrival, RawData, Store
+from novoic_assets.definitions import defs
 from novoic_assets.sensors import kafka as sensor
-from novoic_assets.sensors.kafka import kafka_sensor
 from novoic_assets.sensors.topic import Kafka
 from novoic_assets_tests.broker import Broker, broker
-from novoic_assets_tests.conftest import KEY
 from novoic_assets_tests.lab import BucketLab, Lab
 from novoic_assets_tests.sensors.automated import CANARY, HOUR, Automated, history
 
-SESSIONS = 4
 NO_REASON = "there is no reason to look"
 NEVER_MIND = {"Event": "s3:TestEvent"}
 
@@ -35,22 +31,11 @@ class Told(Automated):
 
     kafka: Broker = field(kw_only=True)
 
-    def tick(self) -> Any:
-        context = dg.build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursor,
-            resources={
-                "raw": RawData(root=self.lab.raw_root),
-                "store": Store(root=self.lab.store_root),
-                "arrival": Arrival(),
-                "kafka": Kafka(servers=self.kafka.address, topic="events"),
-            },
-        )
-        ticked = kafka_sensor(MATERIALIZE_ALL, [asset.key for asset in ASSETS]).evaluate_tick(context)
-        self.cursor = ticked.cursor
-        told = [ticked.skip_message, ticked.cursor, *((r.run_config, r.tags) for r in ticked.run_requests)]
-        assert CANARY not in str(told).lower()
-        return ticked
+    def sensor(self) -> dg.SensorDefinition:
+        return defs.resolve_sensor_def("kafka")
+
+    def resources(self) -> dict[str, Any]:
+        return super().resources() | {"kafka": Kafka(servers=self.kafka.address, topic="events")}
 
     def tell(self, *messages: Any) -> None:
         """Publish messages: JSON, or bytes as they are."""
@@ -67,27 +52,10 @@ def session(name: str) -> dict[str, str]:
     return {"session": f"{CANARY}{name}"}
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lab that was materialized, with the history of that."""
-    folder = tmp_path_factory.mktemp("finished")
-    lab = Lab(folder / "lab")
-    for index in range(SESSIONS):
-        patient = f"{CANARY}P{index}"
-        lab.add_patient(patient, mmse=27, ad_status=index % 2, split="test" if index // 2 % 2 else "train")
-        lab.add_session(f"{CANARY}S{index}", patient, words=f"the boy number {index} .", seed=index)
-    with pytest.MonkeyPatch.context() as patch, history(folder / "history") as instance:
-        patch.setenv("NOVOIC_PSEUDONYM_KEY", KEY)
-        automated = Automated(lab, instance)
-        automated.age()
-        assert automated.run().success
-    return folder
-
-
 @pytest.fixture
-def told(finished: Path, tmp_path: Path) -> Iterator[Told]:
+def told(template: Path, tmp_path: Path) -> Iterator[Told]:
     """A lab of one's own in which everything is done, and whose sensor has read all that the topic had."""
-    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     with history(tmp_path / "history") as instance, broker(tmp_path / "broker") as kafka:
         kafka.create_topic("events")
         started = Told(Lab(tmp_path / "lab"), instance, kafka=kafka)

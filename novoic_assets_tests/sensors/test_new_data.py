@@ -23,31 +23,10 @@ from novoic_assets.sensors import looking, new_data, nightly
 from novoic_assets.sessions import listing
 from novoic_assets.sessions.reasons import Reason
 from novoic_assets.training import publish
-from novoic_assets_tests.conftest import KEY
 from novoic_assets_tests.lab import Lab, wav
-from novoic_assets_tests.sensors.automated import CANARY, HOUR, Automated, fails, history
+from novoic_assets_tests.sensors.automated import CANARY, HOUR, SESSIONS, Automated, fails, history
 
-SESSIONS = 8
 RAW = ["raw_metadata", "raw_transcripts", "raw_audio"]
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lab that was filled and materialized by the sensor's first run, with the history of that."""
-    folder = tmp_path_factory.mktemp("template")
-    lab = Lab(folder / "lab")
-    for index in range(SESSIONS):
-        patient = f"{CANARY}P{index}"
-        lab.add_patient(patient, mmse=27, ad_status=index % 2, split="test" if index // 2 % 2 else "train")
-        lab.add_session(f"{CANARY}S{index}", patient, words=f"the boy number {index} .", seed=index)
-    with pytest.MonkeyPatch.context() as patch, history(folder / "history") as instance:
-        patch.setenv("NOVOIC_PSEUDONYM_KEY", KEY)
-        automated = Automated(lab, instance)
-        automated.age()
-        run = automated.run()
-        assert run.success, run.failures()
-        assert "nothing is new" in automated.skips()
-    return folder
 
 
 @pytest.fixture
