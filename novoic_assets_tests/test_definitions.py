@@ -110,14 +110,14 @@ def test_the_fields_of_the_launchpad_are_the_environments_values(monkeypatch: py
     monkeypatch.setenv("NOVOIC_WORKERS", "3")
     monkeypatch.setenv("NOVOIC_SPACY_MODEL", "a_model")
     monkeypatch.setenv("NOVOIC_COVARIATES", "age")
-    monkeypatch.setenv("NOVOIC_SETTLE_SECONDS", "2.5")
+    monkeypatch.setenv("NOVOIC_SETTLE_SECONDS", "25")
     monkeypatch.setenv("NOVOIC_PAIR_SECONDS", "0")
     assert RawData().root == "/somewhere/raw"
     assert Store().root == "/somewhere/store"
     assert Engine().workers == 3
     assert FeatureSettings().spacy_model == "a_model"
     assert Publishing().covariates == "age"
-    assert (Arrival().settle_seconds, Arrival().pair_seconds) == (2.5, 0)
+    assert (Arrival().settle_seconds, Arrival().pair_seconds) == (25, 0)
 
 
 def automation() -> tuple[dg.SensorDefinition, dg.ScheduleDefinition]:

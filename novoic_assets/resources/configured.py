@@ -17,6 +17,7 @@ from novoic_assets.resources.spark_session import Spark
 from novoic_assets.resources.storage import Storage
 from novoic_assets.resources.store_tables import StoreTables
 from novoic_assets.sessions.listing import Cutoffs
+from novoic_assets.settings import whole_number
 from novoic_assets.training.dataset import check_covariates
 
 
@@ -57,7 +58,7 @@ class Engine(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """What runs the heavy steps."""
 
     workers: int = Field(
-        default_factory=lambda: int(os.environ.get("NOVOIC_WORKERS") or 0),
+        default_factory=lambda: whole_number("NOVOIC_WORKERS", 0),
         ge=0,
         description="Worker processes, where Spark is not used; 0 is one for each core (NOVOIC_WORKERS).",
     )
@@ -71,12 +72,12 @@ class Arrival(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """How long runs that start by themselves wait for files that are on their way."""
 
     settle_seconds: float = Field(
-        default_factory=lambda: float(os.environ.get("NOVOIC_SETTLE_SECONDS") or 10),
+        default_factory=lambda: whole_number("NOVOIC_SETTLE_SECONDS", 10),
         ge=0,
         description="A local file changed within so many seconds may still be being written (NOVOIC_SETTLE_SECONDS).",
     )
     pair_seconds: float = Field(
-        default_factory=lambda: float(os.environ.get("NOVOIC_PAIR_SECONDS") or 600),
+        default_factory=lambda: whole_number("NOVOIC_PAIR_SECONDS", 600),
         ge=0,
         description="So many seconds a new file waits for its session's other half (NOVOIC_PAIR_SECONDS).",
     )

@@ -14,6 +14,7 @@ import obstore
 from obstore.store import S3Store
 
 from novoic_assets.errors import StorageError
+from novoic_assets.settings import whole_number
 
 SCHEME: Final = "s3://"
 RETRY_SETTING: Final = "NOVOIC_S3_RETRY_SECONDS"
@@ -44,7 +45,7 @@ def open_store(root: str, setting: str) -> S3Store:
     """The store at an address; nothing is asked of it yet.
 
     Raises:
-        StorageError: The address or a setting cannot be right.
+        NovoicError: The address or a setting cannot be right.
     """
     bucket, prefix = split_url(root, setting)
     endpoint, seconds = _endpoint(), _retry_seconds()
@@ -73,7 +74,7 @@ def delta_options() -> dict[str, str]:
     A commit is a conditional put (`If-None-Match: *`), so that no lock service is needed.
 
     Raises:
-        StorageError: A setting cannot be right.
+        NovoicError: A setting cannot be right.
     """
     endpoint = _endpoint()
     return {
@@ -117,7 +118,4 @@ def _region() -> str:
 
 
 def _retry_seconds() -> int:
-    given = os.environ.get(RETRY_SETTING) or str(_RETRY_SECONDS)
-    if not given.isascii() or not given.isdigit():
-        raise StorageError(f"{RETRY_SETTING} must be a whole number of seconds")
-    return int(given)
+    return whole_number(RETRY_SETTING, _RETRY_SECONDS)

@@ -4,6 +4,7 @@ import os
 from typing import Final
 
 from novoic_assets.errors import NovoicError
+from novoic_assets.settings import whole_number
 
 NEW_DATA: Final = "new_data"
 KAFKA: Final = "kafka"
@@ -30,7 +31,4 @@ def sensor_seconds() -> int:
     Raises:
         NovoicError: NOVOIC_SENSOR_SECONDS is no such number.
     """
-    text = os.environ.get("NOVOIC_SENSOR_SECONDS") or str(_SENSOR_SECONDS)
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise NovoicError("NOVOIC_SENSOR_SECONDS takes a whole number of seconds, 1 or more")
-    return int(text)
+    return whole_number("NOVOIC_SENSOR_SECONDS", _SENSOR_SECONDS, least=1)

@@ -18,7 +18,7 @@ from pathlib import Path
 import obstore
 import pytest
 
-from novoic_assets.errors import StorageError
+from novoic_assets.errors import NovoicError, StorageError
 from novoic_assets.resources import storage as module
 from novoic_assets.resources.storage import Storage
 from novoic_assets.resources.tables import CommitConflictError
@@ -248,7 +248,7 @@ def test_a_time_to_retry_that_is_no_number_is_one_clear_line(
     raw: Storage, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("NOVOIC_S3_RETRY_SECONDS", value)
-    with pytest.raises(StorageError, match="NOVOIC_S3_RETRY_SECONDS"):
+    with pytest.raises(NovoicError, match="NOVOIC_S3_RETRY_SECONDS"):
         raw.stat("a")
 
 
