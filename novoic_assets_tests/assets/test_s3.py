@@ -14,6 +14,7 @@ from novoic_assets.resources.storage import Storage
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets_tests.lab import BucketLab, Lab
 from novoic_assets_tests.processes import PATIENCE, materialize, wait_until
+from novoic_assets_tests.spark_cluster import has_java
 from novoic_assets_tests.weed import SeaweedFS
 
 SESSIONS = 40
@@ -126,6 +127,20 @@ def test_a_bucket_that_may_not_be_listed_removes_nothing_and_says_so(
     assert all("is denied" in message for message in run.failures().values())
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
     assert filled.content() == before
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_java(), reason="Spark needs Java")
+def test_spark_reads_recordings_from_a_bucket(filled: BucketLab) -> None:
+    before = filled.content()
+    for number in range(4):
+        filled.add_session(f"N{number}", f"P{number}", seed=50 + number)
+    filled.upload()
+    run = filled.run(resources={"spark": {"config": {"master": "local[2]"}}})
+    assert run.success, run.failures()
+    assert run.computed("audio_features") == (4, 0, 0)
+    assert {row["reason"] for row in filled.all_rows()["audio_features"]} == {"ok"}
+    assert filled.content() != before
 
 
 # A service that goes away, and two runs at once
