@@ -63,7 +63,7 @@ def _fail(message: str) -> None:
 def demo(raw: RawOption = "data", store: StoreOption = "store") -> None:
     """Make the sample corpus if there is none, materialize everything and show the datasets."""
     source = Storage(raw, "NOVOIC_RAW")
-    if source.stat("metadata.csv") is None:
+    if not source.has_folder(".") or source.stat("metadata.csv") is None:
         from novoic_assets.synthetic.corpus import CorpusSettings
 
         if source.is_remote:

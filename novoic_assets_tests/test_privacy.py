@@ -221,10 +221,11 @@ class Scenes:
     def _failing_stages(self) -> None:
         from novoic_assets.assets import features, raw
         from novoic_assets.resources.engine import PoolEngine
+        from novoic_assets.sessions import listing
 
         for scene, owner, name in (
             ("a failure of the metadata", raw, "parse_metadata"),
-            ("a failure of the listing", raw, "session_files"),
+            ("a failure of the listing", listing, "session_files"),
             ("a failure of a stage", features, "_turns"),
             ("a failure of the engine", PoolEngine, "map"),
         ):

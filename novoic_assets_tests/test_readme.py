@@ -14,8 +14,8 @@ REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 # `make test` would run these tests again, without end: in the copy it runs a few.
 NARROWED = {"make test": {"PYTEST_ADDOPTS": "-k test_listing"}}
-# It serves until it is stopped: what it starts is tested in test_ui.py.
-SERVERS = {"make ui": "dagster dev -w workspace.yaml"}
+# They serve until they are stopped: what they start is tested in test_ui.py and sensors/test_daemon.py.
+SERVERS = dict.fromkeys(("make ui", "NOVOIC_AUTOMATION=new_data,nightly make ui"), "dagster dev -w workspace.yaml")
 
 
 def blocks(language: str) -> list[str]:
