@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE = $(BIN)/uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-strip-extras --no-emit-index-url --no-emit-find-links --quiet
 
-.PHONY: help demo test test-slow check lock ui clean
+.PHONY: help demo test test-slow check docs lock ui clean
 
 help: ## show what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -25,12 +25,19 @@ check: .venv/dev ## lint, format, types, and whether the definitions load
 	$(BIN)/mypy
 	$(BIN)/dagster definitions validate -w workspace.yaml
 
+helm-template: .venv/dev ## render Dagster's chart, CHART=… or CHART=dagster REPO=…, and check what it makes
+	$(BIN)/python -m novoic_assets_tests.deploy.render_chart "$(CHART)" --repo "$(REPO)"
+
 ui: .venv/runtime ## start Dagster's UI
 	$(BIN)/dagster dev -w workspace.yaml
 
+docs: .venv/runtime ## write the catalogue of features into its page
+	$(BIN)/novoic features --into docs/features.md
+
 lock: .venv/dev ## pin the dependencies anew
 	$(COMPILE) -o requirements.txt
-	$(COMPILE) --group dev --extra kafka -o requirements-dev.txt
+	$(COMPILE) --extra kafka --extra kubernetes -o requirements-kubernetes.txt
+	$(COMPILE) --group dev --extra kafka --extra kubernetes -o requirements-dev.txt
 
 clean: ## remove what was installed and cached; data and store stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
