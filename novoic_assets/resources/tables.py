@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, QueryBuilder, write_deltalake
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, Schema, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
 from novoic_assets.errors import StorageError
@@ -20,6 +20,7 @@ _UNFIT: Final = frozenset("%[\\]^|")
 _CONTROL: Final = frozenset(map(chr, (*range(32), 127)))
 _COMMITS: Final = (".json", ".parquet")
 _MANY_FILES: Final = 64
+_VACUUM_EVERY: Final = 64  # commits
 _KEPT_HOURS: Final = 7 * 24
 
 
@@ -59,6 +60,9 @@ class Table:
     def snapshot(self, version: int | None = None) -> "Snapshot":
         """The table as it is now, or as it was at a version; an absent table is created empty.
 
+        A table that an older version of this package wrote, with other columns, is written anew with those that
+        there are now: what is new is null in its rows.
+
         Raises:
             StorageError: The table cannot be read or created.
         """
@@ -66,9 +70,37 @@ class Table:
         try:
             if version is None and not self.exists():
                 self._create()
-            return Snapshot(self, DeltaTable(self._url, version=version, storage_options=self.storage.delta_options))
-        except (DeltaError, OSError) as error:
+            delta = self._open(version)
+            if version is None and delta.schema().to_json() != Schema.from_arrow(self.schema).to_json():
+                self._migrate(delta)
+                delta = self._open(None)
+            return Snapshot(self, delta)
+        except (DeltaError, pa.ArrowException, OSError) as error:
             raise self._error("opened", error) from None
+
+    def _open(self, version: int | None) -> DeltaTable:
+        return DeltaTable(self._url, version=version, storage_options=self.storage.delta_options)
+
+    def _migrate(self, delta: DeltaTable) -> None:
+        stored = pa.table(QueryBuilder().register("t", delta).execute("SELECT * FROM t"))
+        columns = {
+            # Arrow fills the fields that a struct lacks with nulls, at any depth.
+            field.name: stored[field.name].cast(field.type)
+            if field.name in stored.column_names
+            else pa.nulls(stored.num_rows, field.type)
+            for field in self.schema
+        }
+        try:
+            write_deltalake(
+                delta,
+                pa.table(columns, schema=self.schema),
+                mode="overwrite",
+                schema_mode="overwrite",
+                commit_properties=CommitProperties(max_commit_retries=0),
+            )
+        except CommitFailedError:
+            # Another run did it first, or wrote rows; then the next look does it.
+            return
 
     def _create(self) -> None:
         try:
@@ -88,7 +120,7 @@ class Table:
         """What to say of an error of Delta, whose own text quotes paths."""
         why = type(error).__name__
         if self.storage.is_remote:
-            why = s3.explain(error, self.storage.setting, done)
+            why = s3.explain(error, self.storage.setting, done, self.storage.patience)
         return StorageError(f"the table {self.name} cannot be {done} ({why})")
 
     @property
@@ -163,8 +195,8 @@ class Snapshot:
     def tidy(self) -> None:
         """Keep a table fast that is committed to in small pieces.
 
-        Each commit writes a file. Once there are 64, they are made into one, and files that no version of
-        the last seven days needs are deleted. A run that commits meanwhile goes first: the next one tidies.
+        Such a commit adds a file. Once there are 64, they are made into one; the old ones are deleted later, as
+        are those that a commit replaced (`_vacuum`). A run that commits meanwhile goes first: the next one tidies.
 
         Raises:
             StorageError: The table cannot be written.
@@ -173,7 +205,22 @@ class Snapshot:
             return
         try:
             self._delta.optimize.compact(commit_properties=CommitProperties(max_commit_retries=0))
-            self._delta.vacuum(retention_hours=_KEPT_HOURS, dry_run=False)
+        except CommitFailedError:
+            return
+        except (DeltaError, OSError) as error:
+            raise self._table._error("tidied", error) from None
+        finally:
+            self.version = self._delta.version()
+
+    def _vacuum(self) -> None:
+        """Delete files that no version of the last seven days needs; where another commits meanwhile, later."""
+        try:
+            self._delta.vacuum(
+                retention_hours=_KEPT_HOURS,
+                dry_run=False,
+                commit_properties=CommitProperties(max_commit_retries=0),
+                full=True,  # also what a killed run wrote and did not commit, and what the log has forgotten
+            )
         except CommitFailedError:
             return
         except (DeltaError, OSError) as error:
@@ -196,6 +243,9 @@ class Snapshot:
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise self._table._error("written", error) from None
         self.version = self._delta.version()
+        # By commits and not by files: a commit that replaces rows leaves old files behind and adds none.
+        if self.version % _VACUUM_EVERY == 0:
+            self._vacuum()
 
     def _in(self, keys: Iterable[str]) -> str:
         quoted = ", ".join("'" + key.replace("'", "''") + "'" for key in keys)

@@ -1,5 +1,7 @@
 """Delta tables: rows go in by key, in one commit, and of two commits on one snapshot one is refused."""
 
+import os
+import re
 import tempfile
 import threading
 import traceback
@@ -244,6 +246,50 @@ def test_many_small_commits_become_one_file_and_keep_every_row(tmp_path: Path) -
     assert len(list((tmp_path / "restricted" / "tables" / "demo").glob("*.parquet"))) >= 70  # a week of versions
     assert len(DeltaTable(tmp_path / "restricted" / "tables" / "demo").file_uris()) < 10
     assert content(table) == {f"S{number}": number for number in range(70)}
+
+
+@pytest.mark.parametrize("commit", FIRST)
+def test_files_that_no_version_of_a_week_needs_are_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commit: str
+) -> None:
+    """Commits that replace rows leave as many files in use as there were: it is the others that grow in number."""
+    monkeypatch.setattr("novoic_assets.resources.tables._VACUUM_EVERY", 8)
+    folder = tmp_path / "restricted" / "tables" / "demo"
+    table = table_in(tmp_path)
+    table.snapshot().overwrite(rows({"a": 1, "b": 2}))
+    (folder / "killed.parquet").write_bytes(b"what a killed run wrote and did not commit")
+
+    def commit_until(version: int) -> set[str]:
+        snapshot = table.snapshot()
+        while snapshot.version < version:
+            FIRST[commit](snapshot)
+        assert snapshot.version == table.snapshot().version
+        return {path.name for path in folder.glob("*.parquet")}
+
+    unneeded = commit_until(7) - {Path(uri).name for uri in DeltaTable(folder).file_uris()}
+    assert len(unneeded) == 7
+    make_older(folder, days=6)
+    assert len(commit_until(8)) == 9
+    expected = content(table)
+    assert unneeded < commit_until(15)
+    make_older(folder, days=2)
+    found = commit_until(16)
+    assert unneeded.isdisjoint(found)
+    assert len(found) == 17 - len(unneeded)
+    assert content(table) == expected
+
+
+def make_older(folder: Path, days: float) -> None:
+    """Have the files of a table been written, and removed from it, so many days earlier."""
+    milliseconds = round(days * 24 * 3600 * 1000)
+
+    def older(match: re.Match[str]) -> str:
+        return f"{match[1]}{int(match[2]) - milliseconds}"
+
+    for path in (folder / "_delta_log").glob("*.json"):
+        path.write_text(re.sub(r'("deletionTimestamp":)(\d+)', older, path.read_text()))
+    for path in folder.glob("*.parquet"):
+        os.utime(path, (path.stat().st_mtime - milliseconds / 1000,) * 2)
 
 
 def test_tidying_gives_way_to_another_commit(tmp_path: Path) -> None:
