@@ -41,14 +41,19 @@ def split_url(root: str, setting: str) -> tuple[str, str]:
     return bucket, prefix.strip("/")
 
 
-def open_store(root: str, setting: str) -> S3Store:
+def open_store(root: str, setting: str, patience: int | None = None) -> S3Store:
     """The store at an address; nothing is asked of it yet.
+
+    Args:
+        root: The address.
+        setting: Name of the setting that gave it.
+        patience: Most seconds for which a request is tried again; None is as long as is set.
 
     Raises:
         NovoicError: The address or a setting cannot be right.
     """
     bucket, prefix = split_url(root, setting)
-    endpoint, seconds = _endpoint(), _retry_seconds()
+    endpoint, seconds = _endpoint(), _retry_seconds(patience)
     try:
         return S3Store(
             bucket,
@@ -68,10 +73,13 @@ def open_store(root: str, setting: str) -> S3Store:
         ) from None
 
 
-def delta_options() -> dict[str, str]:
+def delta_options(patience: int | None = None) -> dict[str, str]:
     """The same settings as deltalake's storage options.
 
     A commit is a conditional put (`If-None-Match: *`), so that no lock service is needed.
+
+    Args:
+        patience: Most seconds for which a request is tried again; None is as long as is set.
 
     Raises:
         NovoicError: A setting cannot be right.
@@ -83,12 +91,12 @@ def delta_options() -> dict[str, str]:
         "aws_allow_http": str(_is_plain(endpoint)).lower(),
         "aws_conditional_put": "etag",
         "max_retries": str(_MAX_RETRIES),
-        "retry_timeout": f"{_retry_seconds()}s",
+        "retry_timeout": f"{_retry_seconds(patience)}s",
         "backoff_config.max_backoff": f"{_MAX_BACKOFF_SECONDS}s",
     }
 
 
-def explain(error: Exception, setting: str, done: str) -> str:
+def explain(error: Exception, setting: str, done: str, patience: int | None = None) -> str:
     """One line on an error of obstore or deltalake. Its own text quotes keys, and stays here."""
     what = f"the bucket that {setting} names"
     text = str(error)
@@ -101,7 +109,7 @@ def explain(error: Exception, setting: str, done: str) -> str:
     if "redirect" in text:
         return f"{what} is in another region; set AWS_REGION"
     if any(sign in text for sign in _SILENT):
-        return f"{what} does not answer, tried for {_retry_seconds()} s; run again when it does"
+        return f"{what} does not answer, tried for {_retry_seconds(patience)} s; run again when it does"
     return f"{what} cannot be {done} ({type(error).__name__})"
 
 
@@ -117,5 +125,6 @@ def _region() -> str:
     return next((os.environ[name] for name in _REGIONS if os.environ.get(name)), _DEFAULT_REGION)
 
 
-def _retry_seconds() -> int:
-    return whole_number(RETRY_SETTING, _RETRY_SECONDS)
+def _retry_seconds(patience: int | None = None) -> int:
+    seconds = whole_number(RETRY_SETTING, _RETRY_SECONDS)
+    return seconds if patience is None else min(seconds, patience)

@@ -55,10 +55,12 @@ class Storage:
     Attributes:
         root: Path of the folder, or `s3://bucket/prefix`.
         setting: Name of the setting that gave the root; error messages name it in place of the path.
+        patience: Most seconds for which a bucket that does not answer is asked again; None is as long as is set.
     """
 
     root: str
     setting: str
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         if "://" in self.root:
@@ -66,7 +68,7 @@ class Storage:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The open store stays behind: each process opens its own, with credentials of its own.
-        return (Storage, (self.root, self.setting))
+        return (Storage, (self.root, self.setting, self.patience))
 
     @property
     def is_remote(self) -> bool:
@@ -76,7 +78,7 @@ class Storage:
     @cached_property
     def _store(self) -> LocalStore | S3Store:
         if self.is_remote:
-            return s3.open_store(self.root, self.setting)
+            return s3.open_store(self.root, self.setting, self.patience)
         root = Path(self.root)
         if root.exists() and not root.is_dir():
             raise StorageError(f"what {self.setting} names is no folder")
@@ -239,7 +241,7 @@ class Storage:
         Raises:
             StorageError: A setting cannot be right.
         """
-        return s3.delta_options() if self.is_remote else {}
+        return s3.delta_options(self.patience) if self.is_remote else {}
 
     @property
     def block_size(self) -> int:
@@ -266,7 +268,7 @@ class Storage:
             raise
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
-                raise StorageError(s3.explain(error, self.setting, done)) from None
+                raise StorageError(s3.explain(error, self.setting, done, self.patience)) from None
             raise FileNotFoundError(f"{self._what} has no such file") from None
         except InvalidPathError:
             raise StorageError(
@@ -274,7 +276,7 @@ class Storage:
             ) from None
         except (obstore.exceptions.BaseError, OSError) as error:
             if self.is_remote:
-                raise StorageError(s3.explain(error, self.setting, done)) from None
+                raise StorageError(s3.explain(error, self.setting, done, self.patience)) from None
             raise StorageError(f"{self._what} cannot be {done} ({_code(error)})") from None
 
 

@@ -7,7 +7,7 @@ what was tried in vain, and may be lost.
 import json
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -36,6 +36,8 @@ _FIRST_PAUSE: Final = 60.0  # s, doubled with each attempt
 _LONGEST_PAUSE: Final = 3600.0  # s
 # A run that works writes a line every half minute. One that was killed stays "started" in the history for ever.
 _DEAD_AFTER: Final = 3600.0  # s
+# Dagster ends a tick after a minute, and says no more than that. The next tick asks again anyway.
+_PATIENCE: Final = 20  # s
 
 _GOING: Final = (
     dg.DagsterRunStatus.NOT_STARTED,
@@ -254,6 +256,8 @@ def look(
     Raises:
         NovoicError: The raw folder or the store cannot be read.
     """
+    raw = replace(raw, patience=_PATIENCE)
+    tables = StoreTables(replace(tables.storage, patience=_PATIENCE))
     raw.require()
     snapshots = {table.name: table.snapshot() for table in _all(tables) if table.exists()}
     names = {folder: table.name for folder, table in file_tables(tables).items()}

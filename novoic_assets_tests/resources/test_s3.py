@@ -159,6 +159,7 @@ def test_of_many_commits_at_once_none_is_lost(s3: str) -> None:
 
 def test_many_small_commits_are_compacted(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("novoic_assets.resources.tables._MANY_FILES", 4)
+    monkeypatch.setattr("novoic_assets.resources.tables._VACUUM_EVERY", 2)
     table = table_in(s3)
     for number in range(5):
         table.snapshot().replace(rows({f"s{number}": number}), [f"s{number}"])
@@ -356,37 +357,71 @@ def test_a_key_of_the_key_management_service_is_asked_for_by_files_and_tables(
         assert ("if-none-match" in headers) == (headers is not seen[0])
 
 
-def test_the_role_of_a_container_gives_files_and_tables_their_credentials(
-    s3: str, s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """As Kubernetes and container services give a role to what runs in them: no key is in the environment."""
-    asked: list[str | None] = []
-
-    class Credentials(Quiet):
-        def do_GET(self) -> None:
-            asked.append(self.headers["authorization"])
-            role = {"AccessKeyId": s3_server.access_key, "SecretAccessKey": s3_server.secret_key, "Token": ""}
-            body = json.dumps({**role, "Expiration": "2099-01-01T00:00:00Z"}).encode()
-            self.answer(200, body, Content_Type="application/json")
-
-    token = tmp_path / "token"
-    token.write_text("who I am")
+def use_role(s3: str, s3_server: SeaweedFS, **settings: str) -> None:
+    """Write a file and a table with no key in the environment, in a process of its own: deltalake holds up this one."""
     work = (
         "import sys; from novoic_assets_tests.resources.builders import rows, table_in;"
         "from novoic_assets.resources.storage import Storage;"
         "root = sys.argv[1]; Storage(root, 'NOVOIC_STORE').write('a', b'1');"
         "table_in(root).snapshot().replace(rows({'a': 1}), ['a'])"
     )
-    with service(Credentials) as address:
-        environment = {
-            **{name: value for name, value in os.environ.items() if name not in s3_server.environment},
-            "AWS_ENDPOINT_URL": s3_server.endpoint,
-            "AWS_CONTAINER_CREDENTIALS_FULL_URI": address,
-            "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": str(token),
-        }
-        # In a process of its own, as deltalake holds up this one's threads.
-        done = subprocess.run([sys.executable, "-c", work, s3], env=environment, capture_output=True, check=False)
+    environment = {name: value for name, value in os.environ.items() if name not in s3_server.environment}
+    done = subprocess.run(
+        [sys.executable, "-c", work, s3],
+        env={**environment, "AWS_ENDPOINT_URL": s3_server.endpoint, **settings},
+        capture_output=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr.decode()
-    assert set(asked) == {"who I am"}
     assert Storage(s3, SETTING).read("a") == b"1"
     assert content(table_in(s3)) == {"a": 1}
+
+
+def role_of(s3_server: SeaweedFS) -> bytes:
+    """The credentials of a role, as AWS's services tell them."""
+    keys = {"AccessKeyId": s3_server.access_key, "SecretAccessKey": s3_server.secret_key, "Token": ""}
+    return json.dumps({**keys, "Code": "Success", "Expiration": "2099-01-01T00:00:00Z"}).encode()
+
+
+def test_the_role_of_a_machine_gives_files_and_tables_their_credentials(s3: str, s3_server: SeaweedFS) -> None:
+    """As EC2 gives a role to its machines (IMDSv2): a token is fetched, the role's name, and its credentials."""
+    path = "/latest/meta-data/iam/security-credentials/"
+    asked: list[str] = []
+
+    class Metadata(Quiet):
+        def do_PUT(self) -> None:
+            asked.append("token")
+            self.answer(200 if self.path == "/latest/api/token" else 404, b"a token")
+
+        def do_GET(self) -> None:
+            asked.append(self.path.removeprefix(path))
+            bodies = {path: b"recorder", f"{path}recorder": role_of(s3_server)}
+            is_known = self.headers["x-aws-ec2-metadata-token"] == "a token" and self.path in bodies
+            self.answer(200 if is_known else 401, bodies.get(self.path, b"") if is_known else b"")
+
+    with service(Metadata) as address:
+        use_role(s3, s3_server, AWS_METADATA_ENDPOINT=address)
+    assert set(asked) == {"token", "", "recorder"}
+
+
+def test_the_role_of_a_container_gives_files_and_tables_their_credentials(
+    s3: str, s3_server: SeaweedFS, tmp_path: Path
+) -> None:
+    """As Kubernetes and container services give a role to what runs in them."""
+    asked: list[str | None] = []
+
+    class Credentials(Quiet):
+        def do_GET(self) -> None:
+            asked.append(self.headers["authorization"])
+            self.answer(200, role_of(s3_server), Content_Type="application/json")
+
+    token = tmp_path / "token"
+    token.write_text("who I am")
+    with service(Credentials) as address:
+        use_role(
+            s3,
+            s3_server,
+            AWS_CONTAINER_CREDENTIALS_FULL_URI=address,
+            AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=str(token),
+        )
+    assert set(asked) == {"who I am"}
