@@ -48,6 +48,7 @@ class ParseTranscripts(SessionWorker):
             "words": len(words),
             "patient_words": sum(word.speaker == "patient" for word in words),
             "end": max(segment.end for segment in transcript.segments),
+            "guidelines": transcript.guidelines,
             "segments": [
                 {
                     "start": segment.start,

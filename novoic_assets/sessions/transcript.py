@@ -19,7 +19,7 @@ from lxml import etree
 
 from novoic_assets.sessions.reasons import Reason, Refused
 
-PARSER_VERSION: Final = "1"
+PARSER_VERSION: Final = "2"
 """Part of the fingerprint of every parsed transcript; raised whenever a file would be read differently."""
 
 MAX_BYTES: Final = 64 * 2**20
@@ -39,6 +39,7 @@ _INVESTIGATOR_PREFIX: Final = "_"
 _TRANSCRIPT: Final = ("root", "transcript")
 _SESSION_ID: Final = ("root", "metadata", "sessionid")
 _SPEAKER_IDS: Final = ("root", "metadata", "speakerids")
+_GUIDELINES: Final = ("root", "metadata", "guidelines")
 _REQUIRED: Final = frozenset({_TRANSCRIPT, _SESSION_ID, _SPEAKER_IDS})
 _DECLARED_ENCODING: Final = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]{0,39})["']""")
 _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
@@ -94,10 +95,13 @@ class Transcript:
     Attributes:
         patient: The patient's speaker id.
         segments: Segments in the order in which they begin in the file.
+        guidelines: The guidelines that the transcriber followed, in lower case, such as "chat"; empty where the
+            file names none, or several.
     """
 
     patient: str
     segments: tuple[Segment, ...]
+    guidelines: str = ""
 
 
 def parse_transcript(data: bytes, session: str) -> Transcript:
@@ -107,8 +111,8 @@ def parse_transcript(data: bytes, session: str) -> Transcript:
     segment owns a word. Unknown elements are looked through: they change nothing about what is inside them,
     so text that is marked up within a word belongs to that word. A word inside a word is a word of its own.
     A `w` without text is no word, and neither is a `w` outside any segment. Where a part comes more than
-    once, every `sessionid` must be the session's, all `speakerids` are put together, and all `transcript`
-    parts are read. Names are those without a namespace.
+    once, every `sessionid` must be the session's, all `speakerids` are put together, all `transcript` parts
+    are read, and `guidelines` count if they agree. Names are those without a namespace.
 
     Args:
         data: The file's bytes, in any encoding that it declares.
@@ -131,7 +135,7 @@ def parse_transcript(data: bytes, session: str) -> Transcript:
 
 
 def content_digest(transcript: Transcript) -> str:
-    """Hash what later stages use of a transcript: roles, times and words, but no speaker's id.
+    """Hash what later stages use of a transcript: guidelines, roles, times and words, but no speaker's id.
 
     Args:
         transcript: A parsed transcript.
@@ -140,8 +144,11 @@ def content_digest(transcript: Transcript) -> str:
         64 hexadecimal digits, equal for equal content however the file was written.
     """
     content = [
-        [segment.start, segment.end, [[word.speaker, word.text] for word in segment.words]]
-        for segment in transcript.segments
+        transcript.guidelines,
+        *(
+            [segment.start, segment.end, [[word.speaker, word.text] for word in segment.words]]
+            for segment in transcript.segments
+        ),
     ]
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode("ascii")).hexdigest()
 
@@ -240,6 +247,7 @@ class _Reader:
         self.paths: set[tuple[str, ...]] = set()
         self.session_ids: list[list[str]] = []
         self.speaker_ids: list[list[str]] = []
+        self.guidelines: list[list[str]] = []
         self.segments: list[_RawSegment] = []
         self._frames = [_Frame((), None, None)]
 
@@ -266,6 +274,9 @@ class _Reader:
         elif path == _SPEAKER_IDS:
             texts = []
             self.speaker_ids.append(texts)
+        elif path == _GUIDELINES:
+            texts = []
+            self.guidelines.append(texts)
         if path in _REQUIRED:
             self.paths.add(path)
         self._frames.append(_Frame(path, texts, segment))
@@ -314,7 +325,8 @@ def _transcript(reader: _Reader, session: str) -> Transcript:
     )
     if not any(segment.words for segment in segments):
         raise Refused(Reason.NO_WORDS)
-    return Transcript(patients.pop(), segments)
+    guidelines = {_text(texts).lower() for texts in reader.guidelines} - {""}
+    return Transcript(patients.pop(), segments, guidelines.pop() if len(guidelines) == 1 else "")
 
 
 def _text(texts: list[str]) -> str:

