@@ -48,6 +48,15 @@ _MAX_OVERS: Final = 8.0
 # every feature takes of them would leave float32.
 _MAX_PEAK: Final = 1e12
 
+# Bits of a sample by libsndfile's subtype; what is not here is lossy and has no fixed number.
+_BITS: Final = {
+    "PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ULAW": 8, "ALAW": 8, "FLOAT": 32, "DOUBLE": 64,
+}  # fmt: skip
+# What a float32, as libsndfile gives samples, holds of an integer.
+_EXACT_BITS: Final = 24
+# -20 dB of full scale: 12 steps of 8 bits.
+_LOWEST_CLIPPING: Final = 0.1
+
 # The first four bytes of the containers that are decoded. Anything else is refused before libsndfile
 # tries its two dozen other formats on it, some of which have no header to recognise them by.
 _RIFF_BYTE_ORDER: Final = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<"}
@@ -89,6 +98,25 @@ class RecordingFacts:
     scale: Scale
 
 
+@dataclass(frozen=True, slots=True)
+class SampleFacts:
+    """What the samples of a recording tell of how it was made, before they are averaged over channels and resampled.
+
+    Attributes:
+        offset: The mean of all samples, relative to full scale.
+        clipped_share: The share of samples that lie at the recording's own highest or lowest value. One at each is
+            no clipping, nor is anything where the value is below -20 dB of full scale: there a coarse
+            quantisation has few steps.
+        bits: Bits that the encoding gives a sample; None where it has no fixed number, as lossy ones.
+        used_bits: Of those, the bits down to the lowest one that is ever set; None for what is no integer.
+    """
+
+    offset: float
+    clipped_share: float
+    bits: int | None
+    used_bits: int | None
+
+
 class Recording:
     """One decode of one recording, in blocks, in memory that does not grow with its length.
 
@@ -114,6 +142,7 @@ class Recording:
         """
         self._source = _Source(file)
         self._facts: RecordingFacts | None = None
+        self._sample_facts: SampleFacts | None = None
         _check_container(self._source)
         self._sound = self._open()
         self._scale: Scale = "unit"
@@ -127,6 +156,13 @@ class Recording:
         if self._facts is None:
             raise RuntimeError("the facts of a recording are known after its last block")
         return self._facts
+
+    @property
+    def sample_facts(self) -> SampleFacts:
+        """What its samples tell; known once the last block was yielded."""
+        if self._sample_facts is None:
+            raise RuntimeError("the facts of a recording are known after its last block")
+        return self._sample_facts
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Decode the recording; may be called once.
@@ -142,9 +178,11 @@ class Recording:
         """
         sample_rate, channels = self._sound.samplerate, self._sound.channels
         resampler = None if sample_rate == SAMPLE_RATE else soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1)
+        observed = _ObservedSamples(self._sound.subtype)
         frames = 0
         for block in self._source_blocks():
             frames += len(block)
+            observed.add(block)
             mono = _mean_of_channels(block)
             if self._scale == "int16":
                 mono /= np.float32(_INT16_FULL_SCALE)
@@ -165,6 +203,7 @@ class Recording:
             seconds=frames / sample_rate,
             scale=self._scale,
         )
+        self._sample_facts = observed.facts(_INT16_FULL_SCALE if self._scale == "int16" else 1.0)
 
     def _open(self) -> "_SequentialSoundFile":
         self._source.seek(0)
@@ -210,6 +249,53 @@ class Recording:
             truncated = flac_frames and self._source.reached_end
             raise Refused(Reason.TRUNCATED_AUDIO if truncated else Reason.UNREADABLE_AUDIO) from None
         self._source.raise_failure()
+
+
+class _ObservedSamples:
+    """Gathers what `SampleFacts` tells from the blocks of the source."""
+
+    def __init__(self, subtype: str) -> None:
+        self._bits = _BITS.get(subtype)
+        self._is_integer = subtype.startswith("PCM_")
+        self._used = 0
+        self._sum = 0.0
+        self._n_samples = 0
+        self._lowest, self._n_lowest = np.inf, 0
+        self._highest, self._n_highest = -np.inf, 0
+
+    def add(self, block: NDArray[np.float32]) -> None:
+        """Add a block of the source's samples, shape (frames, channels)."""
+        samples = block.reshape(-1)
+        self._n_samples += len(samples)
+        self._sum += float(samples.sum())
+        # Most blocks do not reach the extremes of those before, and need no counting.
+        lowest, highest = float(samples.min()), float(samples.max())
+        if lowest <= self._lowest:
+            before = self._n_lowest if lowest == self._lowest else 0
+            self._lowest, self._n_lowest = lowest, before + int(np.count_nonzero(samples == lowest))
+        if highest >= self._highest:
+            before = self._n_highest if highest == self._highest else 0
+            self._highest, self._n_highest = highest, before + int(np.count_nonzero(samples == highest))
+        if self._is_integer and self._bits is not None and self._used_bits < min(self._bits, _EXACT_BITS):
+            integers = (samples * np.float32(2 ** (_EXACT_BITS - 1))).astype(np.int32)
+            self._used |= int(np.bitwise_or.reduce(integers))
+
+    @property
+    def _used_bits(self) -> int:
+        """Bits down to the lowest one set so far; 0 where none is."""
+        lowest_bit = self._used & -self._used
+        return _EXACT_BITS - lowest_bit.bit_length() + 1 if lowest_bit else 0
+
+    def facts(self, full_scale: float) -> SampleFacts:
+        """What was gathered; `full_scale` is the value of full scale in the source."""
+        extremes = ((-self._lowest, self._n_lowest), (self._highest, self._n_highest))
+        clipped = sum(count - 1 for value, count in extremes if value >= _LOWEST_CLIPPING * full_scale)
+        return SampleFacts(
+            offset=self._sum / self._n_samples / full_scale,
+            clipped_share=clipped / self._n_samples,
+            bits=self._bits,
+            used_bits=self._used_bits if self._is_integer else None,
+        )
 
 
 class _SequentialSoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile ships no types

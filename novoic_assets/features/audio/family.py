@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
+from novoic_assets.features.audio.analysis import Analysis
 from novoic_assets.features.audio.blocks import Block
+from novoic_assets.features.family import Computed, Family, Speaker
 
 
 class Accumulator(Protocol):
@@ -16,26 +15,19 @@ class Accumulator(Protocol):
     def add(self, block: Block) -> None:
         """Take in the next block; blocks come in order, each with at least one frame."""
 
-    def values(self) -> NDArray[np.float64]:
-        """Return float64, shape (3, values), rows in the order of `SPEAKERS`; NaN for who has no frame."""
+    def values(self, speaker: Speaker) -> Computed:
+        """The values of a speaker who has at least one frame of 25 ms, after the last block."""
 
 
-@dataclass(frozen=True, slots=True)
-class AudioFamily:
+@dataclass(frozen=True, kw_only=True)
+class AudioFamily(Family):
     """A family of audio features.
 
     Attributes:
-        name: Its name in the catalogue.
-        version: Raised whenever the values change.
-        value_names: The names of its values, in order.
-        units: The unit of each value.
-        accumulator: Starts the computation over a recording.
-        settings: What else the values depend on; empty where nothing.
+        accumulator: Starts the computation over a recording. What it wants of the analyses that families share,
+            it must ask for when it is made, since they see the same blocks.
+        if_inaudible: Whether the values have a meaning where the signal has no energy where speech has it.
     """
 
-    name: str
-    version: str
-    value_names: tuple[str, ...]
-    units: tuple[str, ...]
-    accumulator: Callable[[], Accumulator]
-    settings: str = ""
+    accumulator: Callable[[Analysis], Accumulator]
+    if_inaudible: bool = False

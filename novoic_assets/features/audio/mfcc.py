@@ -15,16 +15,39 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from novoic_assets.features.audio.bandwidth import WIDEBAND_HZ
 from novoic_assets.features.audio.blocks import FFT_LENGTH, Block
 from novoic_assets.features.audio.family import AudioFamily
-from novoic_assets.features.family import SPEAKERS
+from novoic_assets.features.family import SPEAKERS, Computed, Flag, Speaker, Value
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
 N_COEFFICIENTS: Final = 13
-_N_BANDS: Final = 40
+N_BANDS: Final = 40
 _LOWEST_HZ: Final = 20.0
 _HIGHEST_HZ: Final = 8_000.0
 _POWER_FLOOR: Final = 1e-10
+DB_PER_NEPER: Final = 10 / np.log(10)
+"""What the natural logarithm of a power is multiplied by to be in dB."""
+
+
+class MelBands:
+    """The mel bands of a block's frames, computed once for all families that look at them."""
+
+    def __init__(self, lowest_hz: float = _LOWEST_HZ, highest_hz: float = _HIGHEST_HZ, n_bands: int = N_BANDS) -> None:
+        self.n_bands = n_bands
+        self._filters = mel_filters(lowest_hz, highest_hz, n_bands)
+        self._block: Block | None = None
+        self._logarithms = np.zeros((0, n_bands), np.float32)
+
+    def logarithms(self, block: Block) -> NDArray[np.float32]:
+        """The natural logarithm of each band's power, not below that of -100 dB: shape (frames, bands)."""
+        if block is not self._block:
+            bands = block.power @ self._filters
+            np.maximum(bands, np.float32(_POWER_FLOOR), out=bands)
+            # NumPy's float32 log is vectorised on every processor, its log10 only on some.
+            self._logarithms = np.log(bands, out=bands)
+            self._block = block
+        return self._logarithms
 
 
 class MeanMfcc:
@@ -33,36 +56,39 @@ class MeanMfcc:
     The DCT is linear, so the mean is taken of the bands in dB and transformed once.
     """
 
-    def __init__(self) -> None:
-        self._sum_db = np.zeros((len(SPEAKERS), _N_BANDS))
+    def __init__(self, bands: MelBands) -> None:
+        self._bands = bands
+        self._sum_db = np.zeros((len(SPEAKERS), bands.n_bands))
         self._n_frames = np.zeros(len(SPEAKERS), np.int64)
 
     def add(self, block: Block) -> None:
         """Add the frames of a block."""
-        bands = block.power @ _MEL_FILTERS
-        np.maximum(bands, np.float32(_POWER_FLOOR), out=bands)
-        # NumPy's float32 log is vectorised on every processor, its log10 only on some.
-        np.log(bands, out=bands)
-        self._sum_db += block.masks.astype(np.float64) @ bands.astype(np.float64) * (10 / np.log(10))
+        logarithms = self._bands.logarithms(block).astype(np.float64)
+        self._sum_db += block.masks.astype(np.float64) @ logarithms * DB_PER_NEPER
         self._n_frames += block.masks.sum(axis=1)
 
-    def values(self) -> NDArray[np.float64]:
-        """Return float64, shape (3, 13), rows in the order of `SPEAKERS`; NaN for who has no frame."""
-        mean_db = np.full_like(self._sum_db, np.nan)
-        np.divide(self._sum_db, self._n_frames[:, None], out=mean_db, where=self._n_frames[:, None] > 0)
-        coefficients: NDArray[np.float64] = scipy.fft.dct(mean_db, type=2, norm="ortho", axis=1)
-        return coefficients[:, :N_COEFFICIENTS]
+    def values(self, speaker: Speaker) -> Computed:
+        """The speaker's 13 coefficients."""
+        row = SPEAKERS.index(speaker)
+        coefficients = scipy.fft.dct(self._sum_db[row] / self._n_frames[row], type=2, norm="ortho")
+        values: list[float] = coefficients[:N_COEFFICIENTS].tolist()
+        return values
 
 
-def mel_filters() -> NDArray[np.float32]:
-    """Compute the mel filterbank.
+def mel_filters(lowest_hz: float, highest_hz: float, n_bands: int) -> NDArray[np.float32]:
+    """Compute a mel filterbank.
+
+    Args:
+        lowest_hz: Where the first triangle starts.
+        highest_hz: Where the last triangle ends.
+        n_bands: Number of triangles, equally spaced on Slaney's mel scale.
 
     Returns:
-        float32, shape (FFT_LENGTH / 2 + 1, 40): the weight of each bin of the power spectrum in each
+        float32, shape (FFT_LENGTH / 2 + 1, n_bands): the weight of each bin of the power spectrum in each
         band. Each triangle has unit area over frequency in Hz (Slaney's normalisation).
     """
     bin_hz = np.arange(FFT_LENGTH // 2 + 1)[:, None] * SAMPLE_RATE / FFT_LENGTH
-    edges_mel = np.linspace(_hz_to_mel(_LOWEST_HZ), _hz_to_mel(_HIGHEST_HZ), _N_BANDS + 2)
+    edges_mel = np.linspace(_hz_to_mel(lowest_hz), _hz_to_mel(highest_hz), n_bands + 2)
     edges_hz = _mel_to_hz(edges_mel)
     lower, centre, upper = edges_hz[:-2], edges_hz[1:-1], edges_hz[2:]
     rising = (bin_hz - lower) / (centre - lower)
@@ -90,12 +116,22 @@ def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(mel < _BREAK_MEL, mel * _HZ_PER_MEL, logarithmic)
 
 
-_MEL_FILTERS: Final = mel_filters()
-
 MFCC: Final = AudioFamily(
     name="mfcc",
-    version="1",
-    value_names=tuple(f"mfcc_{index}" for index in range(N_COEFFICIENTS)),
-    units=("dB",) * N_COEFFICIENTS,
-    accumulator=MeanMfcc,
+    version="2",
+    description="Mean mel-frequency cepstral coefficients: the shape of the voice's spectrum.",
+    members=tuple(
+        Value(
+            name=f"mfcc_{index}",
+            unit="dB",
+            formula=f"mean over the speaker's frames of coefficient {index} of the orthonormal DCT-II of 40 mel bands"
+            " (20 to 8,000 Hz) in dB",
+            source="Davis & Mermelstein 1980; bands of Slaney 1998",
+            flags=frozenset({Flag.DEPENDS_ON_GAIN}) if index == 0 else frozenset(),
+            highest_hz=WIDEBAND_HZ,
+        )
+        for index in range(N_COEFFICIENTS)
+    ),
+    accumulator=lambda analysis: MeanMfcc(analysis.mel_bands),
+    if_inaudible=True,
 )

@@ -5,13 +5,21 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from novoic_assets.features.audio.analysis import Analysis
 from novoic_assets.features.audio.blocks import Block, Blocks
-from novoic_assets.features.audio.family import AudioFamily
+from novoic_assets.features.audio.family import Accumulator, AudioFamily
 from novoic_assets.features.audio.frames import Turns, speaker_seconds
 from novoic_assets.features.audio.level import INAUDIBLE_DBFS, Level
-from novoic_assets.features.family import SPEAKERS, FeatureValues, Speaker, Status
+from novoic_assets.features.family import (
+    SPEAKERS,
+    FeatureValues,
+    Speaker,
+    Status,
+    Undefined,
+    feature_values,
+    nothing,
+)
 from novoic_assets.sessions.recording import Recording, RecordingFacts
 
 
@@ -50,48 +58,77 @@ def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[Au
         Refused: With the reason why the recording cannot be used.
         Exception: Whatever `recording_file` itself raises, unchanged.
     """
-    accumulators = {family.name: family.accumulator() for family in families}
+    recording = Recording(recording_file)
+    analysis = Analysis(turns, recording)
+    accumulators = [(family, family.accumulator(analysis)) for family in families]
+    looks_high = any(value.highest_hz for family in families for value in family.members)
+    bandwidth = analysis.bandwidth if looks_high else None
     level = Level(turns)
-    n_frames = np.zeros(len(SPEAKERS), np.int64)
 
     def add(block: Block) -> None:
-        nonlocal n_frames
         level.add(block)
-        n_frames += block.masks.sum(axis=1)
-        if block.masks.shape[1]:
-            for accumulator in accumulators.values():
+        analysis.add(block)
+        if block.n_frames:
+            for _, accumulator in accumulators:
                 accumulator.add(block)
 
-    recording = Recording(recording_file)
     blocks = Blocks(turns)
     for samples in recording.blocks():
         for block in blocks.add(samples):
             add(block)
-    add(blocks.finish())
+    for block in blocks.finish():
+        add(block)
 
     level_dbfs = level.dbfs()
-    statuses = {
-        speaker: _status(turns.has(speaker), int(n), level_dbfs[speaker])
-        for speaker, n in zip(SPEAKERS, n_frames, strict=True)
+    own = {
+        speaker: _Own(_status(turns.has(speaker), int(n), level_dbfs[speaker], analysis), int(n))
+        for speaker, n in zip(SPEAKERS, analysis.masks.sum(axis=1), strict=True)
     }
+    bandwidth_hz = bandwidth.hz() if bandwidth else np.inf
     return AudioFeatures(
         facts=recording.facts,
         seconds=speaker_seconds(turns, blocks.n_samples),
         level_dbfs=level_dbfs,
-        values={name: _values(accumulator.values(), statuses) for name, accumulator in accumulators.items()},
+        values={
+            family.name: {
+                speaker: _values(family, accumulator, speaker, own[speaker], bandwidth_hz)
+                for speaker in family.speakers
+            }
+            for family, accumulator in accumulators
+        },
     )
 
 
-def _status(has_segment: bool, n_frames: int, level_dbfs: float) -> Status:  # noqa: FBT001 - a fact, not a switch
+@dataclass(frozen=True, slots=True)
+class _Own:
+    status: Status
+    n_frames: int
+
+
+def _status(has_segment: bool, n_frames: int, level_dbfs: float, analysis: Analysis) -> Status:  # noqa: FBT001 - a fact
     if not has_segment:
         return Status.NO_SPEECH
-    if n_frames == 0:
+    # Digital silence has no frames because it is silent, not because it is short.
+    if not n_frames and not analysis.n_gap_samples:
         return Status.TOO_SHORT
-    return Status.INAUDIBLE if level_dbfs < INAUDIBLE_DBFS else Status.OK
+    if level_dbfs < INAUDIBLE_DBFS:
+        return Status.INAUDIBLE
+    return Status.OK if n_frames else Status.TOO_SHORT
 
 
-def _values(vectors: NDArray[np.float64], statuses: dict[Speaker, Status]) -> dict[Speaker, FeatureValues]:
-    return {
-        speaker: FeatureValues(statuses[speaker], vector.astype(np.float32))
-        for speaker, vector in zip(SPEAKERS, vectors, strict=True)
-    }
+def _values(
+    family: AudioFamily, accumulator: Accumulator, speaker: Speaker, own: _Own, bandwidth_hz: float
+) -> FeatureValues:
+    """A speaker's values, where their speech lets them have any."""
+    if family.is_covariate:
+        return feature_values(family, accumulator.values(speaker))
+    if own.status == Status.INAUDIBLE and own.n_frames and family.if_inaudible:
+        # Nothing is known of the bandwidth of what cannot be heard.
+        return FeatureValues(own.status, feature_values(family, accumulator.values(speaker)).vector)
+    if own.status != Status.OK:
+        return nothing(family, own.status)
+    computed = [
+        Undefined.NARROWBAND if value.highest_hz is not None and bandwidth_hz < value.highest_hz else item
+        for value, item in zip(family.members, accumulator.values(speaker), strict=True)
+    ]
+    return feature_values(family, computed)

@@ -1,0 +1,99 @@
+"""What audio families share of one recording: analyses that more than one of them needs, computed once.
+
+A family asks for an analysis when its accumulator is made (`analysis.pitch`); from then on the analysis sees
+every block, before the families do. What it found is there after the last block.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from novoic_assets.features.audio.blocks import Block
+from novoic_assets.features.audio.frames import Turns
+from novoic_assets.features.family import SPEAKERS
+
+if TYPE_CHECKING:
+    from novoic_assets.features.audio.bandwidth import Bandwidth
+    from novoic_assets.features.audio.level_track import LevelTrack
+    from novoic_assets.features.audio.mfcc import MelBands
+    from novoic_assets.features.audio.pitch_track import PitchTracker
+    from novoic_assets.sessions.recording import Recording
+
+
+class SharedAnalysis(Protocol):
+    """An analysis that sees every block."""
+
+    def add(self, block: Block) -> None:
+        """Take in the next block; blocks come in order, each with at least one frame."""
+
+
+_Shared = TypeVar("_Shared", bound=SharedAnalysis)
+
+
+class Analysis:
+    """The analyses of one recording.
+
+    Attributes:
+        turns: Who speaks when.
+        recording: The recording; what it tells of its samples is complete after the last block.
+    """
+
+    def __init__(self, turns: Turns, recording: "Recording") -> None:
+        self.turns = turns
+        self.recording = recording
+        self._shared: list[SharedAnalysis] = []
+        self._masks: list[NDArray[np.bool_]] = []
+        self._n_gap_samples = 0
+
+    @cached_property
+    def bandwidth(self) -> "Bandwidth":
+        """Up to which frequency the recording has anything."""
+        from novoic_assets.features.audio.bandwidth import Bandwidth
+
+        return self._share(lambda: Bandwidth(self.recording))
+
+    @cached_property
+    def level(self) -> "LevelTrack":
+        """The level of each frame."""
+        from novoic_assets.features.audio.level_track import LevelTrack
+
+        return self._share(LevelTrack)
+
+    @cached_property
+    def pitch(self) -> "PitchTracker":
+        """The pitch of each frame."""
+        from novoic_assets.features.audio.pitch_track import PitchTracker
+
+        return self._share(PitchTracker)
+
+    @cached_property
+    def mel_bands(self) -> "MelBands":
+        """The 40 mel bands of a block's frames."""
+        from novoic_assets.features.audio.mfcc import MelBands
+
+        return MelBands()
+
+    def add(self, block: Block) -> None:
+        """Take in the next block."""
+        self._masks.append(block.masks)
+        self._n_gap_samples += block.n_gap_samples
+        for shared in self._shared if block.n_frames else ():
+            shared.add(block)
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:
+        """Whose each frame of 25 ms is: bool, shape (3, frames of the recording), after the last block."""
+        return np.concatenate(self._masks, axis=1) if self._masks else np.zeros((len(SPEAKERS), 0), np.bool_)
+
+    @property
+    def n_gap_samples(self) -> int:
+        """Samples of the recording that lie in gaps, at 16 kHz."""
+        return self._n_gap_samples
+
+    def _share(self, make: Callable[[], _Shared]) -> _Shared:
+        shared = make()
+        self._shared.append(shared)
+        return shared
