@@ -1,4 +1,7 @@
-"""What can be learnt from the sample corpus: what was put into it, from those it was put into, and nothing else."""
+"""What can be learnt from the sample corpus: what was put into it, from those it was put into, and nothing else.
+
+What cases have more or less of is stated in `novoic_assets/synthetic/people.py`.
+"""
 
 import logging
 from collections.abc import Iterator
@@ -7,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
@@ -30,7 +35,9 @@ def auc(data: TrainingData, X: Matrix, y: NDArray[np.int8]) -> float:  # noqa: N
     """The weighted AUC of patients that the model has not seen, averaged over five folds."""
     scores = []
     for train, test in GroupKFold(5).split(X, y, data.patient):
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        model = make_pipeline(
+            SimpleImputer(keep_empty_features=True), StandardScaler(), LogisticRegression(max_iter=1000)
+        )
         model.fit(
             X[train],
             y[train],
@@ -57,8 +64,6 @@ def chance(true: float, shuffled: NDArray[np.float64]) -> float:
 
 def both(data: TrainingData) -> Matrix:
     """Text and audio side by side."""
-    assert data.mask_text.all()
-    assert data.mask_audio.all()
     return np.hstack([data.X_text, data.X_audio])
 
 
@@ -79,6 +84,86 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield materialized(tmp_path_factory.mktemp("sample"), effect=1.0)
 
 
+@pytest.fixture(scope="module")
+def same(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The store of a corpus in which cases and controls do not differ."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NOVOIC_PSEUDONYM_KEY", "the key that the order of rows and so the folds depend on")
+        yield materialized(tmp_path_factory.mktemp("same"), effect=0.0)
+
+
+# Of the values that tell the stated differences, whether cases have more.
+CASES_HAVE_MORE = {
+    "pronoun_rate": True,
+    "pronoun_noun_ratio": True,
+    "noun_rate": False,
+    "mattr_50": False,
+    "honore": False,
+    "filler_rate": True,
+    "word_repeat_pct": True,
+    "speech_rate": False,
+    "syllable_rate": False,
+    "within_turn_gap": True,
+    "pause_mean": True,
+    "pause_frac": True,
+    "speech_run_mean": False,
+    "f0_iqr": False,
+    "cpp": False,
+    "alpha_ratio": True,
+    "centroid": False,
+}
+# Nothing about cases and controls differs in these.
+ALIKE = (
+    "um_share",
+    "question_rate",
+    "unintelligible_rate",
+    "response_latency",
+    "patient_share",
+    "level_mean",
+    "level_range",
+    "source_rate",
+    "effective_bandwidth",
+    "dc_offset",
+    "clipped_share",
+    "noise_floor",
+    "snr",
+    "patient_seconds",
+    "investigator_seconds",
+)
+
+
+def p_values(data: TrainingData, alternative: str = "two-sided") -> dict[str, float]:
+    """For each value the chance (Mann-Whitney) that cases and controls differ so, a patient's mean being one datum."""
+    frame = data.to_pandas().groupby("patient").mean(numeric_only=True)
+    cases, controls = frame[frame["y"] == 1], frame[frame["y"] == 0]
+    names = [*data.text_names, *data.audio_names, *data.recording_names]
+    found = {
+        name: mannwhitneyu(cases[name], controls[name], alternative=alternative, nan_policy="omit").pvalue
+        for name in names
+        if cases[name].count() and controls[name].count()
+    }
+    return {name: float(p) for name, p in found.items()}
+
+
+def test_the_stated_differences_come_out_in_the_values_that_tell_of_them(store: Path) -> None:
+    data = load_dataset("ad_vs_hc", store=store)
+    more, less = p_values(data, "greater"), p_values(data, "less")
+    found = {name: (more if cases_more else less)[name] for name, cases_more in CASES_HAVE_MORE.items()}
+    LOG.info("stated differences: %s", {name: f"{p:.1e}" for name, p in found.items()})
+    assert {name: p for name, p in found.items() if p > SMALLEST_CHANCE} == {}
+    alike = {name: p for name, p in p_values(data).items() if name in ALIKE}
+    assert len(alike) == len(ALIKE)
+    assert {name: p for name, p in alike.items() if p < SMALLEST_CHANCE} == {}
+
+
+def test_where_there_is_no_effect_no_value_differs(same: Path) -> None:
+    found = p_values(load_dataset("ad_vs_hc", store=same))
+    smallest = min(found, key=lambda name: found[name])
+    LOG.info("no effect: %d values, the smallest p %.4f", len(found), found[smallest])
+    # Of so many values one is below that as rarely as a single one is below SMALLEST_CHANCE (Bonferroni).
+    assert found[smallest] > SMALLEST_CHANCE / len(found)
+
+
 def test_patients_speech_tells_cases_from_controls(store: Path) -> None:
     data = load_dataset("ad_vs_hc", store=store)
     true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
@@ -97,8 +182,8 @@ def test_investigators_speech_does_not(store: Path) -> None:
     assert chance(true, shuffled) > SMALLEST_CHANCE
 
 
-def test_nothing_tells_them_apart_where_there_is_no_effect(tmp_path: Path) -> None:
-    data = load_dataset("ad_vs_hc", store=materialized(tmp_path, effect=0.0))
+def test_nothing_tells_them_apart_where_there_is_no_effect(same: Path) -> None:
+    data = load_dataset("ad_vs_hc", store=same)
     true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
     LOG.info("no effect: AUC %.3f, p %.3f", true, chance(true, shuffled))
     assert chance(true, shuffled) > SMALLEST_CHANCE

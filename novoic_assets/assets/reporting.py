@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from novoic_assets.assets.stage import StageReport
 from novoic_assets.errors import NovoicError
+from novoic_assets.features.family import Family
 from novoic_assets.sessions.findings import Finding
 from novoic_assets.sessions.worker import place
 
@@ -58,20 +59,32 @@ def _plain(error: Exception) -> str:
     return str(error) if isinstance(error, NovoicError) else f"unexpected {place(error)}; please report it"
 
 
-def table_metadata(schema: pa.Schema, rows: int) -> dict[str, Any]:
-    """Dagster's row count and column schema of a table."""
+def value_columns(prefix: str, families: Iterable[Family]) -> list[dg.TableColumn]:
+    """A column for each value of some families, with what the catalogue says of it."""
+    return [
+        dg.TableColumn(f"{prefix}{value.name}", "float", f"{value.formula} [{value.unit}]")
+        for family in families
+        for value in family.members
+    ]
+
+
+def table_metadata(schema: pa.Schema, rows: int, families: Iterable[Family] = ()) -> dict[str, Any]:
+    """Dagster's row count and column schema of a table, with the values of families inside it."""
     columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
+    columns += value_columns("values.", families)
     return {
         "dagster/row_count": rows,
         "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
     }
 
 
-def stage_result(report: StageReport, schema: pa.Schema, extra: Mapping[str, Any]) -> dg.MaterializeResult[None]:
+def stage_result(
+    report: StageReport, schema: pa.Schema, extra: Mapping[str, Any], families: Iterable[Family] = ()
+) -> dg.MaterializeResult[None]:
     """The result of an incremental stage."""
     return dg.MaterializeResult(
         metadata={
-            **table_metadata(schema, sum(report.reasons.values())),
+            **table_metadata(schema, sum(report.reasons.values()), families),
             "new": report.new,
             "changed": report.changed,
             "removed": report.removed,

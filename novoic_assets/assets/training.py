@@ -10,14 +10,22 @@ import numpy as np
 
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.raw import raw_metadata
-from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, check_result, markdown_table, plain_errors
+from novoic_assets.assets.reporting import (
+    OWNERS,
+    TABLE_VERSIONS,
+    TAGS,
+    check_result,
+    markdown_table,
+    plain_errors,
+    value_columns,
+)
 from novoic_assets.errors import NovoicError
-from novoic_assets.features import catalogue
+from novoic_assets.features.family import SCHEMA_VERSION
 from novoic_assets.resources.configured import FeatureSettings, Publishing, Store
 from novoic_assets.sessions.reasons import OK
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
-from novoic_assets.training.dataset import SCHEMA_VERSION, Dataset, Sources, assemble
+from novoic_assets.training.dataset import MODALITIES, Dataset, Sources, assemble
 from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS, dataset_findings
 from novoic_assets.training.picture import dataset_picture
 from novoic_assets.training.pseudonyms import load_pseudonyms
@@ -28,7 +36,7 @@ FRESHNESS: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26
 Yielded = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
-def read_sources(store: Store, spacy_model: str) -> tuple[Sources, dict[str, int]]:
+def read_sources(store: Store, settings: FeatureSettings) -> tuple[Sources, dict[str, int]]:
     """What datasets are made of, and the versions of the tables that were read.
 
     Raises:
@@ -49,7 +57,7 @@ def read_sources(store: Store, spacy_model: str) -> tuple[Sources, dict[str, int
         refused_patients=frozenset(row["patient"] for row in rows if row["reason"] != OK and row["patient"]),
         text=text.select(["session", "reason", "sha256", "patient", "values"]),
         audio=audio.select(["session", "reason", "sha256", "values"]),
-        families={"text": catalogue.text_families(spacy_model), "audio": catalogue.AUDIO_FAMILIES},
+        families={"text": settings.text_families, "audio": settings.audio_families},
     )
     versions = {
         "patients": patients.version,
@@ -86,7 +94,7 @@ def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
 def _publish(
     context: dg.AssetExecutionContext, cohort: Cohort, store: Store, settings: FeatureSettings, publishing: Publishing
 ) -> Iterator[Yielded]:
-    sources, tables = read_sources(store, settings.spacy_model)
+    sources, tables = read_sources(store, settings)
     storage = store.storage
     pseudonyms = load_pseudonyms(storage)
     made = assemble(cohort, sources, pseudonyms, publishing.covariate_names)
@@ -129,6 +137,8 @@ def _metadata(
             for name, array in sorted(made.arrays.items())
             if array.ndim and len(array) == flow.included
         ]
+        for modality in MODALITIES:
+            columns += value_columns(f"{modality} ", made.families[modality])
         picture = base64.b64encode(dataset_picture(made)).decode()
         metadata |= {
             "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),

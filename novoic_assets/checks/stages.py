@@ -9,7 +9,6 @@ import dagster as dg
 import pyarrow as pa
 
 from novoic_assets.assets.reporting import TABLE_VERSIONS, check_result, plain_errors
-from novoic_assets.features import catalogue
 from novoic_assets.resources.configured import FeatureSettings, Store
 from novoic_assets.resources.tables import Table
 from novoic_assets.sessions import findings
@@ -75,7 +74,7 @@ def feature_checks(
     if "text_features" in selected:
         yield from _selected(context, "text_features", _text_findings(context, store, settings))
     if "audio_features" in selected:
-        yield from _selected(context, "audio_features", _audio_findings(context, store))
+        yield from _selected(context, "audio_features", _audio_findings(context, store, settings))
 
 
 def _text_findings(
@@ -84,7 +83,7 @@ def _text_findings(
     versions = _versions(context, "text_features")
     text = _read(store.tables.text_features, versions, ["session", "reason", "values"])
     inputs = _sessions(store.tables.transcripts, versions)
-    widths = {family.name: len(family.value_names) for family in catalogue.text_families(settings.spacy_model)}
+    widths = {family.name: len(family.members) for family in settings.text_families}
     return [
         findings.reconciled(text["session"].to_pylist(), inputs, text["reason"].to_pylist()),
         findings.wrong_lengths(text["values"], widths),
@@ -92,11 +91,13 @@ def _text_findings(
     ]
 
 
-def _audio_findings(context: dg.AssetCheckExecutionContext, store: Store) -> list[findings.Finding]:
+def _audio_findings(
+    context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings
+) -> list[findings.Finding]:
     versions = _versions(context, "audio_features")
     audio = _read(store.tables.audio_features, versions, ["session", "reason", "scale", "overhang", "values"])
     inputs = [*_sessions(store.tables.audio_files, versions), *_sessions(store.tables.transcripts, versions)]
-    widths = {family.name: len(family.value_names) for family in catalogue.AUDIO_FAMILIES}
+    widths = {family.name: len(family.members) for family in settings.audio_families}
     return [
         findings.reconciled(audio["session"].to_pylist(), inputs, audio["reason"].to_pylist()),
         findings.wrong_lengths(audio["values"], widths),

@@ -1,4 +1,4 @@
-"""Feature values in Arrow: a list of (family, speaker, status, vector) for each session."""
+"""Feature values in Arrow: a list of (family, speaker, status, vector, reasons) for each session."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -8,15 +8,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from novoic_assets.features.family import SPEAKERS, FeatureValues, Speaker, Status
+from novoic_assets.features.family import REASONS, SPEAKERS, Family, FeatureValues, Speaker, Status, Undefined
 
-_WORST_FIRST = (Status.NO_SPEECH, Status.TOO_SHORT, Status.INAUDIBLE, Status.OK)
+_WORST_FIRST = (Status.NO_SPEECH, Status.TOO_SHORT, Status.INAUDIBLE, Status.PARTIAL, Status.OK)
 
 
 def to_rows(values: Mapping[str, Mapping[Speaker, FeatureValues]]) -> list[dict[str, Any]]:
     """One session's values by family and speaker, as a value of a `values` column."""
     return [
-        {"family": family, "speaker": speaker, "status": str(entry.status), "vector": entry.vector}
+        {
+            "family": family,
+            "speaker": speaker,
+            "status": str(entry.status),
+            "vector": entry.vector,
+            "reasons": list(entry.reasons),
+        }
         for family, by_speaker in sorted(values.items())
         for speaker, entry in by_speaker.items()
     ]
@@ -29,46 +35,70 @@ def merge_rows(old: Iterable[dict[str, Any]], new: Iterable[dict[str, Any]]) -> 
     return [*(row for row in old if row["family"] not in families), *fresh]
 
 
-def matrix(column: pa.ChunkedArray, family: str, width: int, speaker: Speaker) -> NDArray[np.float32]:
-    """One family's vectors of one speaker.
+def matrix(column: pa.ChunkedArray, family: Family, speaker: Speaker) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """One family's vectors of one speaker, and why values are NaN.
 
     Args:
         column: A `values` column of n rows.
-        family: The family's name.
-        width: The length that the catalogue gives for the family.
+        family: The family, of d values.
         speaker: The speaker.
 
     Returns:
-        float32, shape (n, width); NaN where a row has no such values.
+        float32, shape (n, d); and uint8, shape (n, d): 0 for a number, else the place of the reason in `REASONS`,
+        counted from 1.
 
     Raises:
-        ValueError: A vector's length is not `width`.
+        ValueError: A vector's length is not d.
     """
-    result = np.full((len(column), width), np.nan, dtype=np.float32)
-    parents, entries = _entries(column, family, speaker)
+    width = len(family.members)
+    vectors = np.full((len(column), width), np.nan, dtype=np.float32)
+    missing = Undefined.NOT_COMPUTED if speaker in family.speakers else Undefined.OTHER_SPEAKER
+    codes = np.full((len(column), width), _code(missing), np.uint8)
+    parents, entries = _entries(column, family.name, speaker)
     if len(parents):
-        vectors = entries.field("vector")
-        if set(pc.list_value_length(vectors).unique().to_pylist()) != {width}:
-            raise ValueError(f"{family}: a vector's length is not {width}")
-        result[parents] = vectors.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
-    return result
+        stored = entries.field("vector")
+        if set(pc.list_value_length(stored).unique().to_pylist()) != {width}:
+            raise ValueError(f"{family.name}: a vector's length is not {width}")
+        vectors[parents] = stored.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
+        codes[parents] = _codes(vectors[parents], entries)
+    return vectors, codes
 
 
-def statuses(column: pa.ChunkedArray, families: Sequence[str], speaker: Speaker) -> NDArray[np.str_]:
+def _codes(vectors: NDArray[np.float32], entries: pa.StructArray) -> NDArray[np.uint8]:
+    """Why the values of some vectors are NaN: a vector that is partly defined tells of each, of another the status."""
+    statuses = entries.field("status").to_pylist()
+    whole = np.array([_CODE_OF_STATUS.get(status, 0) for status in statuses], np.uint8)
+    codes = np.where(np.isnan(vectors), whole[:, None], np.uint8(0))
+    partial = np.array([status == Status.PARTIAL for status in statuses])
+    if partial.any():
+        reasons = entries.filter(pa.array(partial)).field("reasons").flatten().to_pylist()
+        codes[partial] = np.array([_code(reason) for reason in reasons], np.uint8).reshape(-1, vectors.shape[1])
+    return codes
+
+
+def _code(reason: str | None) -> int:
+    return 0 if reason is None else REASONS.index(Undefined(reason)) + 1
+
+
+_CODE_OF_STATUS = {str(status): _code(str(status)) for status in (Status.NO_SPEECH, Status.TOO_SHORT, Status.INAUDIBLE)}
+
+
+def statuses(column: pa.ChunkedArray, families: Sequence[Family], speaker: Speaker) -> NDArray[np.str_]:
     """The status of one speaker's values, the worst of several families'.
 
     Args:
         column: A `values` column of n rows.
-        families: Names of the families.
+        families: The families; those that do not describe the speaker do not count.
         speaker: The speaker.
 
     Returns:
         Strings, shape (n,); `no_speech` where a row has no such values.
     """
+    families = [family for family in families if speaker in family.speakers]
     rank = np.full(len(column), len(_WORST_FIRST) - 1 if families else 0)
     for family in families:
         own = np.zeros(len(column), dtype=int)
-        parents, entries = _entries(column, family, speaker)
+        parents, entries = _entries(column, family.name, speaker)
         own[parents] = [_WORST_FIRST.index(Status(status)) for status in entries.field("status").to_pylist()]
         rank = np.minimum(rank, own)
     names: NDArray[np.str_] = np.array([str(status) for status in _WORST_FIRST])[rank]
@@ -84,20 +114,25 @@ def wrong_lengths(column: pa.ChunkedArray, widths: Mapping[str, int]) -> int:
 
 
 def not_finite(column: pa.ChunkedArray) -> int:
-    """Number of vectors that say `ok` and have a value that is no finite number."""
+    """Number of vectors that say `ok` or `partial` and have a NaN or an infinity without a reason."""
     entries = _flat(column)[1]
-    ok = entries.filter(pc.equal(entries.field("status"), str(Status.OK)))
-    vectors = ok.field("vector")
-    finite = pc.fill_null(pc.is_finite(vectors.flatten()), False)  # noqa: FBT003 - a missing value is none
-    bad = pc.list_parent_indices(vectors).filter(pc.invert(finite))
-    return len(bad.unique())
+    count = 0
+    for status in (Status.OK, Status.PARTIAL):
+        some = entries.filter(pc.equal(entries.field("status"), str(status)))
+        vectors, reasons = some.field("vector"), some.field("reasons")
+        numbers = vectors.flatten()
+        unexplained = pc.invert(pc.fill_null(pc.is_finite(numbers), False))  # noqa: FBT003 - a missing value is none
+        if status == Status.PARTIAL and len(reasons.flatten()) == len(numbers):
+            unexplained = pc.and_(unexplained, pc.is_null(reasons.flatten()))
+        count += len(pc.list_parent_indices(vectors).filter(unexplained).unique())
+    return count
 
 
-def count_statuses(column: pa.ChunkedArray, speaker: Speaker) -> dict[str, int]:
-    """How many of a speaker's vectors have each status."""
-    entries = _flat(column)[1]
-    own = entries.field("status").filter(pc.equal(entries.field("speaker"), speaker))
-    return {item["values"]: item["counts"] for item in own.value_counts().to_pylist()}
+def count_with_status(column: pa.ChunkedArray, speaker: Speaker, status: Status) -> int:
+    """Number of rows in which a family's vector of a speaker has a status."""
+    parents, entries = _flat(column)
+    wanted = pc.and_(pc.equal(entries.field("speaker"), speaker), pc.equal(entries.field("status"), str(status)))
+    return len(parents.filter(wanted).unique())
 
 
 def _entries(column: pa.ChunkedArray, family: str, speaker: Speaker) -> tuple[NDArray[np.int64], pa.StructArray]:

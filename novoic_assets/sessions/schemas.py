@@ -54,6 +54,7 @@ TRANSCRIPTS: Final = pa.schema(
         pa.field("words", pa.int32()),
         pa.field("patient_words", pa.int32()),
         pa.field("end", pa.float64()),  # of the last segment, in s
+        pa.field("guidelines", pa.string()),  # that the file declares, such as "chat"; empty for none
         pa.field("segments", SEGMENTS),
     ]
 )
@@ -66,6 +67,8 @@ VALUES: Final = pa.list_(
             pa.field("speaker", pa.string()),
             pa.field("status", pa.string()),
             pa.field("vector", pa.list_(pa.float32())),
+            # Of a `partial` vector, why each value is NaN, null for a number; else empty.
+            pa.field("reasons", pa.list_(pa.string())),
         ]
     )
 )

@@ -5,7 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -13,39 +13,14 @@ from numpy.typing import NDArray
 
 from novoic_assets.errors import NovoicError
 from novoic_assets.features import values
-from novoic_assets.features.family import SPEAKERS
+from novoic_assets.features.family import ALL, REASONS, SCHEMA_VERSION, SPEAKERS, Family, Speaker, features
 from novoic_assets.sessions.reasons import OK, Reason
 from novoic_assets.training.cohorts import Cohort, Exclusion, Label, Patient
 from novoic_assets.training.pseudonyms import Pseudonyms
 
-SCHEMA_VERSION: Final = "1"
 COVARIATES: Final = ("age", "gender", "mmse")
 OLDEST_AGE: Final = 90  # HIPAA 45 CFR 164.514(b)(2)(i)(C): ages from 90 on are one class
 MODALITIES: Final = ("text", "audio")
-
-
-class Family(Protocol):
-    """What a dataset must know of a feature family."""
-
-    @property
-    def name(self) -> str:
-        """The family's name."""
-
-    @property
-    def version(self) -> str:
-        """Changes whenever the family's values may."""
-
-    @property
-    def settings(self) -> str:
-        """What else its values depend on, such as a model; empty where nothing."""
-
-    @property
-    def value_names(self) -> Sequence[str]:
-        """The names of its values, in order."""
-
-    @property
-    def units(self) -> Sequence[str]:
-        """The units of its values, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +100,7 @@ class Dataset:
         digest = hashlib.sha256()
         columns = {f"covariate_{name}": self.covariates[name].to_pylist() for name in self.covariates.column_names}
         for name, content in sorted({**self.arrays, **columns}.items()):
-            if isinstance(content, np.ndarray) and content.dtype.kind in "fi":
+            if isinstance(content, np.ndarray) and content.dtype.kind in "fiu":
                 # One NaN stands for all: the bits of one differ between kinds of CPU.
                 canonical = (
                     np.where(np.isnan(content), np.array(np.nan), content) if content.dtype.kind == "f" else content
@@ -171,8 +146,11 @@ def families_json(families: Mapping[str, Sequence[Family]]) -> dict[str, Any]:
                     "name": family.name,
                     "version": family.version,
                     "settings": family.settings,
+                    "speakers": list(family.speakers),
+                    "is_covariate": family.is_covariate,
                     "values": list(family.value_names),
                     "units": list(family.units),
+                    "descriptions": [value.formula for value in family.members],
                 }
                 for family in families[modality]
             ]
@@ -227,20 +205,21 @@ def assemble(cohort: Cohort, sources: Sources, pseudonyms: Pseudonyms, covariate
         "split": _strings(member.patient.split for member in members),
         "weight": np.array([1 / sessions_of[member.patient.patient] for member in members], dtype=np.float32),
         "schema_version": np.array(SCHEMA_VERSION),
+        "reasons": _strings(["", *REASONS]),
     }
     if len(set(arrays["session"].tolist())) != len(members):
         raise ValueError("two sessions share a pseudonym")
     for modality, table in (("text", text), ("audio", audio)):
-        families = sources.families[modality]
+        families = features(sources.families[modality])
         arrays[f"{modality}_names"] = _strings(name for family in families for name in family.value_names)
         for speaker in SPEAKERS:
-            blocks = [
-                values.matrix(table["values"], family.name, len(family.value_names), speaker) for family in families
-            ]
-            arrays[f"X_{modality}_{speaker}"] = np.hstack(blocks)
-            arrays[f"status_{modality}_{speaker}"] = values.statuses(
-                table["values"], [family.name for family in families], speaker
+            arrays[f"X_{modality}_{speaker}"], arrays[f"reason_{modality}_{speaker}"] = _side_by_side(
+                table["values"], families, speaker
             )
+            arrays[f"status_{modality}_{speaker}"] = values.statuses(table["values"], families, speaker)
+    recording = [family for family in sources.families["audio"] if family.is_covariate]
+    arrays["recording_names"] = _strings(name for family in recording for name in family.value_names)
+    arrays["recording"] = _side_by_side(audio["values"], recording, ALL)[0]
     columns = {
         "age": pa.array([min(member.patient.age, OLDEST_AGE) for member in members], pa.int16()),
         "gender": pa.array([member.patient.gender for member in members], pa.string()),
@@ -254,6 +233,16 @@ def assemble(cohort: Cohort, sources: Sources, pseudonyms: Pseudonyms, covariate
         flow=flow,
         inputs=_inputs_digest(cohort, sources, members, text, audio, names),
     )
+
+
+def _side_by_side(
+    column: pa.ChunkedArray, families: Sequence[Family], speaker: Speaker
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The families' vectors of one speaker as one matrix, and the codes of the reasons."""
+    # An empty matrix in front, for the case that every family is switched off.
+    empty = np.zeros((len(column), 0), np.float32), np.zeros((len(column), 0), np.uint8)
+    matrices, codes = zip(empty, *(values.matrix(column, family, speaker) for family in families), strict=True)
+    return np.hstack(matrices), np.hstack(codes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from novoic_assets.features.family import PATIENT, SPEAKERS, Status
+from novoic_assets.features.family import PATIENT, SPEAKERS, Status, features
 from novoic_assets.sessions.findings import Finding
 from novoic_assets.training.dataset import MODALITIES, Dataset, class_counts
 
@@ -68,11 +68,12 @@ def _patients_in_two_splits(arrays: Mapping[str, NDArray[Any]]) -> Finding:
 def _wrong_lengths(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Finding:
     wrong = []
     for modality in MODALITIES:
-        width = sum(len(family.value_names) for family in dataset.families[modality])
+        width = sum(len(family.members) for family in features(dataset.families[modality]))
         for speaker in SPEAKERS:
             matrix, status = arrays[f"X_{modality}_{speaker}"], arrays[f"status_{modality}_{speaker}"]
+            reason = arrays[f"reason_{modality}_{speaker}"]
             expected = (len(arrays["y"]), width)
-            if matrix.shape != expected or matrix.dtype != np.float32 or status.shape != expected[:1]:
+            if {matrix.shape, reason.shape} != {expected} or matrix.dtype != np.float32 or status.shape != expected[:1]:
                 wrong.append(f"{modality} {speaker}")
     return Finding(
         "lengths",
@@ -86,9 +87,13 @@ def _not_finite(arrays: Mapping[str, NDArray[Any]]) -> Finding:
     count = 0
     for modality in MODALITIES:
         for speaker in SPEAKERS:
-            ok = arrays[f"status_{modality}_{speaker}"] == str(Status.OK)
-            count += int(np.sum(~np.isfinite(arrays[f"X_{modality}_{speaker}"][ok]).all(axis=1)))
-    return Finding("finite", count == 0, is_error=True, description=f"{count} rows say ok and are not finite")
+            is_number = np.isfinite(arrays[f"X_{modality}_{speaker}"])
+            has_reason = arrays[f"reason_{modality}_{speaker}"] > 0
+            if is_number.shape == has_reason.shape:  # else `lengths` fails
+                count += int(np.sum((is_number == has_reason).any(axis=1)))
+    return Finding(
+        "finite", count == 0, is_error=True, description=f"{count} rows have a value that is neither number nor reason"
+    )
 
 
 def _with_status(arrays: Mapping[str, NDArray[Any]], modality: str, status: Status, name: str, what: str) -> Finding:

@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,10 +12,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.features.family import PATIENT, SPEAKERS, Speaker
+from novoic_assets.features.family import PATIENT, SCHEMA_VERSION, SPEAKERS, Speaker, Undefined
 from novoic_assets.resources.storage import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
+from novoic_assets.training.dataset import MODALITIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +35,11 @@ class TrainingData:
         y: int8, shape (n,); 1 for cases, 0 for controls.
         mask_text: bool, the shape of `X_text`; True where finite.
         mask_audio: bool, the shape of `X_audio`; True where finite.
-        status_text: Strings, shape (n,): `ok` or `no_speech`.
-        status_audio: Strings, shape (n,): `ok`, `no_speech`, `too_short` or `inaudible`.
+        reason_text: uint8, the shape of `X_text`: 0 for a number, else why there is none, a place in `reasons`.
+        reason_audio: uint8, the shape of `X_audio`, likewise.
+        reasons: Strings: what the codes stand for.
+        status_text: Strings, shape (n,): `ok`, `partial` (some values are NaN) or `no_speech`.
+        status_audio: Strings, shape (n,): `ok`, `partial`, `no_speech`, `too_short` or `inaudible`.
         patient: Pseudonyms, shape (n,); the groups for scikit-learn's GroupKFold.
         session: Pseudonyms, shape (n,), unique and sorted.
         split: `train` or `test`, shape (n,).
@@ -43,6 +47,9 @@ class TrainingData:
         text_names: Names of the columns of `X_text`.
         audio_names: Names of the columns of `X_audio`.
         covariates: By name, arrays of shape (n,); a missing score is NaN.
+        recording: float32, shape (n, len(recording_names)): the circumstances of the recording, such as its sample
+            rate and noise. Look whether they alone tell the classes apart; they do not belong into X.
+        recording_names: Names of the columns of `recording`.
     """
 
     name: str
@@ -53,6 +60,9 @@ class TrainingData:
     y: NDArray[np.int8]
     mask_text: NDArray[np.bool_]
     mask_audio: NDArray[np.bool_]
+    reason_text: NDArray[np.uint8]
+    reason_audio: NDArray[np.uint8]
+    reasons: NDArray[np.str_]
     status_text: NDArray[np.str_]
     status_audio: NDArray[np.str_]
     patient: NDArray[np.str_]
@@ -62,6 +72,8 @@ class TrainingData:
     text_names: NDArray[np.str_]
     audio_names: NDArray[np.str_]
     covariates: dict[str, NDArray[Any]]
+    recording: NDArray[np.float32]
+    recording_names: NDArray[np.str_]
 
     def to_pandas(self) -> "pd.DataFrame":
         """One row a session, indexed by its pseudonym, and one column a value."""
@@ -77,9 +89,15 @@ class TrainingData:
             "status_audio": self.status_audio,
         }
         frame = pd.DataFrame(columns, index=pd.Index(self.session, name="session"))
-        text = pd.DataFrame(self.X_text, index=frame.index, columns=self.text_names)
-        audio = pd.DataFrame(self.X_audio, index=frame.index, columns=self.audio_names)
-        return pd.concat([frame, text, audio], axis=1)
+        matrices = [
+            pd.DataFrame(matrix, index=frame.index, columns=names)
+            for matrix, names in (
+                (self.recording, self.recording_names),
+                (self.X_text, self.text_names),
+                (self.X_audio, self.audio_names),
+            )
+        ]
+        return pd.concat([frame, *matrices], axis=1)
 
 
 def load_dataset(
@@ -88,6 +106,7 @@ def load_dataset(
     speaker: Speaker = PATIENT,
     split: Literal["train", "test"] | None = None,
     version: str | None = None,
+    families: Sequence[str] | None = None,
 ) -> TrainingData:
     """Read a published dataset.
 
@@ -98,12 +117,14 @@ def load_dataset(
         speaker: Whose speech: `patient`, `investigator` or `all`.
         split: The split; both where None.
         version: The version; the current one where None.
+        families: Names of the feature families that the matrices should hold, such as `["mfcc", "lexical"]`; all
+            that were published where None. The columns keep the order in which they were published.
 
     Returns:
-        The dataset. A matrix without one finite row is returned with a `UserWarning` that says why.
+        The dataset. Families without one number are returned with a `UserWarning` that says why.
 
     Raises:
-        NovoicError: There is no such dataset, version, speaker or split.
+        NovoicError: There is no such dataset, version, speaker, split or family.
         StorageError: The store cannot be read.
     """
     if speaker not in SPEAKERS:
@@ -119,30 +140,69 @@ def load_dataset(
     try:
         arrays = publish.read_arrays(storage, name, version)
         covariates = publish.read_covariates(storage, name, version)
+        manifest = publish.read_manifest(storage, name, version)
     except FileNotFoundError:
         raise NovoicError(f"the store has no version {version} of the dataset {name}") from None
+    if manifest["schema_version"] != SCHEMA_VERSION:
+        raise NovoicError(
+            f"the version {version} of the dataset {name} was published by another version of novoic_assets; "
+            "materialize again, or read it with the one that the manifest names as code_version"
+        )
+    columns = _columns(manifest, families)
     rows = np.flatnonzero(arrays["split"] == split) if split is not None else np.arange(len(arrays["y"]))
+    matrices = {
+        f"{kind}_{modality}": arrays[f"{kind}_{modality}_{speaker}"][np.ix_(rows, columns[modality].places)]
+        for kind in ("X", "reason")
+        for modality in MODALITIES
+    }
     data = TrainingData(
         name=name,
         version=version,
         speaker=speaker,
-        X_text=arrays[f"X_text_{speaker}"][rows],
-        X_audio=arrays[f"X_audio_{speaker}"][rows],
+        **matrices,
+        mask_text=np.isfinite(matrices["X_text"]),
+        mask_audio=np.isfinite(matrices["X_audio"]),
+        reasons=arrays["reasons"],
         y=arrays["y"][rows],
-        mask_text=np.isfinite(arrays[f"X_text_{speaker}"][rows]),
-        mask_audio=np.isfinite(arrays[f"X_audio_{speaker}"][rows]),
         status_text=arrays[f"status_text_{speaker}"][rows],
         status_audio=arrays[f"status_audio_{speaker}"][rows],
         patient=arrays["patient"][rows],
         session=arrays["session"][rows],
         split=arrays["split"][rows],
         weight=arrays["weight"][rows],
-        text_names=arrays["text_names"],
-        audio_names=arrays["audio_names"],
+        text_names=arrays["text_names"][columns["text"].places],
+        audio_names=arrays["audio_names"][columns["audio"].places],
         covariates=_covariates(covariates, arrays["session"][rows]),
+        recording=arrays["recording"][rows],
+        recording_names=arrays["recording_names"],
     )
-    _warn_of_nothing_finite(data, split)
+    _warn_of_nothing_finite(data, columns, split)
     return data
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """The chosen columns of a matrix: their places, and the family of each."""
+
+    places: NDArray[np.int64]
+    families: NDArray[np.str_]
+
+
+def _columns(manifest: Mapping[str, Any], chosen: Sequence[str] | None) -> dict[str, _Columns]:
+    published = {
+        modality: [family for family in manifest[modality] if not family["is_covariate"]] for modality in MODALITIES
+    }
+    names = [family["name"] for modality in MODALITIES for family in published[modality]]
+    if isinstance(chosen, str) or not set(chosen or ()) <= set(names):
+        raise NovoicError(f"families is a list of names out of {', '.join(names)}")
+    columns = {}
+    for modality in MODALITIES:
+        of_column = np.array(
+            [family["name"] for family in published[modality] for _ in family["values"]], dtype=np.str_
+        )
+        places = np.arange(len(of_column)) if chosen is None else np.flatnonzero(np.isin(of_column, list(chosen)))
+        columns[modality] = _Columns(places, of_column[places])
+    return columns
 
 
 def _current_version(storage: Storage, name: str) -> str:
@@ -166,15 +226,18 @@ def _covariates(table: pa.Table, sessions: NDArray[np.str_]) -> dict[str, NDArra
     }
 
 
-def _warn_of_nothing_finite(data: TrainingData, split: str | None) -> None:
-    for matrix, mask, statuses in (
-        ("X_text", data.mask_text, data.status_text),
-        ("X_audio", data.mask_audio, data.status_audio),
-    ):
-        if len(mask) and not mask.all(axis=1).any():
-            why = ", ".join(f"{status} {count}" for status, count in sorted(Counter(statuses.tolist()).items()))
-            where = f"the {split} split of {data.name}" if split else data.name
+def _warn_of_nothing_finite(data: TrainingData, columns: Mapping[str, _Columns], split: str | None) -> None:
+    where = f"the {split} split of {data.name}" if split else data.name
+    for modality, reasons in (("text", data.reason_text), ("audio", data.reason_audio)):
+        of_column = columns[modality].families
+        empty = [family for family in dict.fromkeys(of_column.tolist()) if reasons[:, of_column == family].all()]
+        codes = {family: np.unique(reasons[:, of_column == family]) for family in empty}
+        # A family that does not describe the speaker says so in its columns, and that is all there is to say.
+        empty = [family for family in empty if data.reasons[codes[family]].tolist() != [Undefined.OTHER_SPEAKER]]
+        if len(reasons) and empty:
+            why = data.reasons[np.unique(np.concatenate([codes[family] for family in empty]))]
             warnings.warn(
-                f"{matrix} has no finite row for the speaker '{data.speaker}' in {where} (sessions by status: {why})",
+                f"there is no number of {', '.join(empty)} for the speaker '{data.speaker}' in {where}"
+                f" ({', '.join(why.tolist())})",
                 stacklevel=3,
             )

@@ -23,9 +23,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from novoic_assets.errors import StorageError
-from novoic_assets.features.family import SPEAKERS
+from novoic_assets.features.family import SCHEMA_VERSION, SPEAKERS
 from novoic_assets.resources.storage import Storage
-from novoic_assets.training.dataset import MODALITIES, SCHEMA_VERSION, Dataset, families_json
+from novoic_assets.training.dataset import MODALITIES, Dataset, families_json
 
 SPLITS: Final = ("train", "test")
 
@@ -154,6 +154,17 @@ def read_arrays(store: Storage, name: str, version: str) -> dict[str, NDArray[An
         return {key: file[key] for key in file.files}
 
 
+def read_manifest(store: Storage, name: str, version: str) -> dict[str, Any]:
+    """What a version's manifest says.
+
+    Raises:
+        FileNotFoundError: There is no such version.
+        StorageError: The store cannot be read.
+    """
+    manifest: dict[str, Any] = json.loads(store.read(f"{folder(name, version)}/manifest.json"))
+    return manifest
+
+
 def read_covariates(store: Storage, name: str, version: str) -> pa.Table:
     """The covariates of a version with the sessions they belong to, in no order.
 
@@ -161,8 +172,7 @@ def read_covariates(store: Storage, name: str, version: str) -> pa.Table:
         FileNotFoundError: There is no such version.
         StorageError: The store cannot be read.
     """
-    manifest = json.loads(store.read(f"{folder(name, version)}/manifest.json"))
-    columns = ["session", *manifest["covariates"]]
+    columns = ["session", *read_manifest(store, name, version)["covariates"]]
     # Without Arrow's threads: a process that ends soon after they started is aborted by them now and then.
     parts = [
         pq.ParquetFile(io.BytesIO(store.read(f"{folder(name, version)}/{split}.parquet")), pre_buffer=False).read(
@@ -204,9 +214,13 @@ def _parquet(dataset: Dataset, split: str) -> bytes:
     for modality in MODALITIES:
         for speaker in SPEAKERS:
             matrix = arrays[f"X_{modality}_{speaker}"][rows]
-            columns[f"{modality}_{speaker}"] = pa.FixedSizeListArray.from_arrays(matrix.ravel(), matrix.shape[1])
+            if matrix.shape[1]:  # else all families are switched off, and Arrow has no lists of no values
+                columns[f"{modality}_{speaker}"] = _fixed(matrix)
+                columns[f"reason_{modality}_{speaker}"] = _fixed(arrays[f"reason_{modality}_{speaker}"][rows])
             statuses: Sequence[str] = arrays[f"status_{modality}_{speaker}"][rows].tolist()
             columns[f"status_{modality}_{speaker}"] = pa.array(statuses, pa.string())
+    if arrays["recording"].shape[1]:
+        columns["recording"] = _fixed(arrays["recording"][rows])
     table = pa.table(columns).replace_schema_metadata(
         {
             "novoic:dataset": dataset.cohort.name,
@@ -217,6 +231,10 @@ def _parquet(dataset: Dataset, split: str) -> bytes:
     file = io.BytesIO()
     pq.write_table(table, file, compression="zstd")
     return file.getvalue()
+
+
+def _fixed(matrix: NDArray[Any]) -> pa.FixedSizeListArray:
+    return pa.FixedSizeListArray.from_arrays(matrix.ravel(), matrix.shape[1])
 
 
 def _json(content: Mapping[str, Any]) -> bytes:

@@ -13,6 +13,7 @@ import soundfile
 from obstore.exceptions import PermissionDeniedError
 
 from novoic_assets.features import catalogue
+from novoic_assets.features.text.session import TextFamily
 from novoic_assets.resources.storage import Storage
 from novoic_assets.sessions.quarantine import count_reasons, read_quarantine
 from novoic_assets.sessions.reasons import OK, Reason
@@ -323,19 +324,19 @@ def test_our_own_failure_on_a_session_costs_that_session_and_quotes_nothing(
 ) -> None:
     lab.fill(3)
     if modality == "text":
-        families = catalogue.text_families
+        make = catalogue.TEXT_FAMILIES["word_vector"]
 
-        def broken(spacy_model: str) -> tuple[Any, ...]:
-            (family,) = families(spacy_model)
+        def broken(spacy_model: str) -> TextFamily:
+            family = make(spacy_model)
 
-            def compute(segments: Any, speaker: Any) -> Any:
-                if any(word.text == "1" for segment in segments for word in segment.words):
+            def compute(conversation: Any, speaker: Any) -> Any:
+                if "1" in conversation.words(speaker):
                     raise ZeroDivisionError("canary")
-                return family.compute(segments, speaker)
+                return family.compute(conversation, speaker)
 
-            return (replace(family, compute=compute),)
+            return replace(family, compute=compute)
 
-        monkeypatch.setattr(catalogue, "text_families", broken)
+        monkeypatch.setattr(catalogue, "TEXT_FAMILIES", {**catalogue.TEXT_FAMILIES, "word_vector": broken})
     else:
         read = Storage.open_listed
 

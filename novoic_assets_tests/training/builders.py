@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from novoic_assets.features.family import SPEAKERS
+from novoic_assets.features.family import ALL, PATIENT, Family, Value
 from novoic_assets.resources.storage import Storage
 from novoic_assets.sessions import schemas
 from novoic_assets.sessions.reasons import OK
@@ -24,28 +24,15 @@ PSEUDONYMS: Final = Pseudonyms("a key for the tests, not for a lab")
 AD_VS_HC: Final[Cohort] = COHORTS[0]
 
 
-@dataclass(frozen=True)
-class FakeFamily:
+def family(name: str, width: int, *, unit: str = "1", **changes: Any) -> Family:
     """A family of the tests."""
-
-    name: str
-    width: int
-    version: str = "1"
-    settings: str = ""
-    unit: str = "1"
-
-    @property
-    def value_names(self) -> Sequence[str]:
-        return [f"{self.name}_{index}" for index in range(self.width)]
-
-    @property
-    def units(self) -> Sequence[str]:
-        return [self.unit] * self.width
+    members = tuple(Value(name=f"{name}_{index}", unit=unit, formula="made up", source="") for index in range(width))
+    return Family(**{"name": name, "version": "1", "description": "", "members": members, **changes})
 
 
-FAMILIES: Final[Mapping[str, Sequence[FakeFamily]]] = {
-    "text": (FakeFamily("words", 2), FakeFamily("pauses", 1)),
-    "audio": (FakeFamily("mfcc", 3),),
+FAMILIES: Final[Mapping[str, Sequence[Family]]] = {
+    "text": (family("words", 2), family("pauses", 1, speakers=(PATIENT,))),
+    "audio": (family("mfcc", 3), family("room", 2, speakers=(ALL,), is_covariate=True)),
 }
 
 
@@ -71,7 +58,7 @@ def sources(
     patients: Sequence[Patient],
     sessions: Sequence[Session],
     refused: Sequence[str] = (),
-    families: Mapping[str, Sequence[FakeFamily]] = FAMILIES,
+    families: Mapping[str, Sequence[Family]] = FAMILIES,
 ) -> Sources:
     """The tables of sessions whose values follow from their seeds."""
     text = [_row(session, "text", session.text, families) for session in sessions if session.text]
@@ -87,23 +74,31 @@ def sources(
     )
 
 
-def vector(session: Session, modality: str, family: FakeFamily, speaker: str) -> np.ndarray:
+def vector(session: Session, modality: str, family: Family, speaker: str) -> np.ndarray:
     """What a session's values are: each seed, modality, family and speaker has its own."""
     rng = np.random.default_rng([session.seed, *f"{modality} {family.name} {speaker}".encode()])
-    return rng.normal(size=family.width).astype(np.float32)
+    return rng.normal(size=len(family.members)).astype(np.float32)
 
 
-def _row(session: Session, modality: str, reason: str, families: Mapping[str, Sequence[FakeFamily]]) -> dict[str, Any]:
+def _row(session: Session, modality: str, reason: str, families: Mapping[str, Sequence[Family]]) -> dict[str, Any]:
     if reason != OK:
         return {"session": session.name, "reason": reason}
     values = []
     for family in families[modality]:
-        for speaker in SPEAKERS:
-            status = session.statuses.get((modality, speaker), OK)
+        for speaker in family.speakers:
+            status = OK if family.is_covariate else session.statuses.get((modality, speaker), OK)
             undefined = status in ("no_speech", "too_short")
-            numbers = np.full(family.width, np.nan) if undefined else vector(session, modality, family, speaker)
+            numbers = np.full(len(family.members), np.nan) if undefined else vector(session, modality, family, speaker)
+            if status == "partial":
+                numbers[0] = np.nan
             values.append(
-                {"family": family.name, "speaker": speaker, "status": status, "vector": [float(x) for x in numbers]}
+                {
+                    "family": family.name,
+                    "speaker": speaker,
+                    "status": status,
+                    "vector": [float(x) for x in numbers],
+                    "reasons": ["flat_level", *[None] * (len(numbers) - 1)] if status == "partial" else [],
+                }
             )
     return {
         "session": session.name,

@@ -22,9 +22,9 @@ from novoic_assets_tests.training.builders import (
     AD_VS_HC,
     FAMILIES,
     PSEUDONYMS,
-    FakeFamily,
     Session,
     cohort_of_eight,
+    family,
     patient,
     sources,
     vector,
@@ -156,13 +156,32 @@ def test_every_session_is_accounted_for_and_every_row_is_its_sessions(corpus: tu
     for modality, speaker in itertools.product(("text", "audio"), SPEAKERS):
         status = [session.statuses.get((modality, speaker), OK) for session in members]
         assert arrays[f"status_{modality}_{speaker}"].tolist() == status
-        families = FAMILIES[modality]
+        families = [family for family in FAMILIES[modality] if not family.is_covariate]
         expected = np.array(
             [np.hstack([vector(session, modality, family, speaker) for family in families]) for session in members],
             np.float32,
-        ).reshape(len(members), sum(family.width for family in families))
+        ).reshape(len(members), 3)
         expected[[value in ("no_speech", "too_short") for value in status]] = np.nan
+        first_of = [place for family in families for place in [0, *[None] * (len(family.members) - 1)]]
+        described = [speaker in family.speakers for family in families for _ in family.members]
+        reasons = [
+            [
+                "other_speaker" if not of_speaker
+                else value if value in ("no_speech", "too_short")
+                else "flat_level" if value == "partial" and place == 0
+                else ""
+                for place, of_speaker in zip(first_of, described, strict=True)
+            ]
+            for value in status
+        ]  # fmt: skip
+        expected[:, [not of_speaker for of_speaker in described]] = np.nan
+        expected[np.array(reasons).reshape(len(members), 3) == "flat_level"] = np.nan
         np.testing.assert_array_equal(arrays[f"X_{modality}_{speaker}"], expected)
+        codes = arrays[f"reason_{modality}_{speaker}"]
+        assert codes.dtype == np.uint8
+        assert arrays["reasons"][codes].tolist() == reasons
+    room = np.array([vector(session, "audio", FAMILIES["audio"][1], "all") for session in members], np.float32)
+    np.testing.assert_array_equal(arrays["recording"], room.reshape(len(members), 2))
 
 
 def test_an_empty_dataset_has_its_types_and_shapes() -> None:
@@ -177,6 +196,7 @@ def test_the_names_of_the_values_are_the_families_side_by_side() -> None:
     arrays = cohort_of_eight().arrays
     assert arrays["text_names"].tolist() == ["words_0", "words_1", "pauses_0"]
     assert arrays["audio_names"].tolist() == ["mfcc_0", "mfcc_1", "mfcc_2"]
+    assert arrays["recording_names"].tolist() == ["room_0", "room_1"]
 
 
 def test_arrays_have_the_types_that_the_format_promises() -> None:
@@ -187,7 +207,7 @@ def test_arrays_have_the_types_that_the_format_promises() -> None:
         "X_text_patient": np.float32,
         "X_audio_all": np.float32,
     }
-    assert all(array.dtype.kind in "fiU" for array in arrays.values())
+    assert all(array.dtype.kind in "fiuU" for array in arrays.values())
 
 
 def test_ages_from_90_on_are_one_class_and_the_cohorts_use_the_true_age() -> None:
@@ -222,7 +242,7 @@ def test_no_covariates_are_a_dataset_still() -> None:
 
 
 def test_a_vector_of_another_length_stops_the_dataset() -> None:
-    wider = {**FAMILIES, "audio": (FakeFamily("mfcc", 4),)}
+    wider = {**FAMILIES, "audio": (family("mfcc", 4),)}
     made = sources([patient("P")], [Session("s", "P")])
     with pytest.raises(ValueError, match="mfcc"):
         make(replace(made, families=wider))
@@ -272,9 +292,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a score that is missing": {"mmse": None},
     "a label": {"ad_status": 1},
     "a split": {"split": "test"},
-    "a family's version": {"families": {**FAMILIES, "audio": (FakeFamily("mfcc", 3, version="2"),)}},
-    "a family's settings": {"families": {**FAMILIES, "audio": (FakeFamily("mfcc", 3, settings="model 2"),)}},
-    "a family's unit": {"families": {**FAMILIES, "audio": (FakeFamily("mfcc", 3, unit="dB"),)}},
+    "a family's version": {"families": {**FAMILIES, "audio": (family("mfcc", 3, version="2"),)}},
+    "a family's settings": {"families": {**FAMILIES, "audio": (family("mfcc", 3, settings="model 2"),)}},
+    "a family's unit": {"families": {**FAMILIES, "audio": (family("mfcc", 3, unit="dB"),)}},
     "the families' order": {"families": {**FAMILIES, "text": FAMILIES["text"][::-1]}},
 }
 

@@ -48,6 +48,8 @@ def test_a_sound_dataset_passes_every_check() -> None:
     ("name", "change", "fails"),
     [
         ("X_text_all", set_first(np.nan), {"finite"}),
+        ("reason_text_all", set_first(1), {"finite"}),
+        ("reason_text_all", lambda array: array[:, :2], {"lengths"}),
         ("X_audio_investigator", set_first(np.inf), {"finite"}),
         ("X_audio_patient", lambda array: array[:, :2], {"lengths"}),
         ("X_audio_patient", lambda array: array.astype(np.float64), {"lengths"}),
@@ -64,6 +66,7 @@ def test_a_check_fails_alone_for_what_is_wrong(name: str, change: Callable, fail
 
 def test_undefined_values_that_say_so_are_no_error() -> None:
     dataset, arrays = changed("X_text_patient", set_first(np.nan))
+    arrays["reason_text_patient"] = np.where(np.isnan(arrays["X_text_patient"]), np.uint8(1), np.uint8(0))
     arrays["status_text_patient"] = np.array(["no_speech", *dataset.arrays["status_text_patient"][1:]])
     assert failed(check(dataset, arrays)) == {"patient_speech"}
 

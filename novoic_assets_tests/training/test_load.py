@@ -16,7 +16,7 @@ from novoic_assets.resources.storage import Storage
 from novoic_assets.training.dataset import Dataset
 from novoic_assets.training.load import TrainingData, load_dataset
 from novoic_assets_tests.lab import BucketLab
-from novoic_assets_tests.training.builders import AD_VS_HC, cohort_of_eight, publish_dataset
+from novoic_assets_tests.training.builders import AD_VS_HC, FAMILIES, cohort_of_eight, publish_dataset
 
 NAME = AD_VS_HC.name
 
@@ -37,6 +37,7 @@ def silent(dataset: Dataset, speaker: str, rows: slice) -> Dataset:
     arrays = {name: array.copy() for name, array in dataset.arrays.items()}
     for modality in ("text", "audio"):
         arrays[f"X_{modality}_{speaker}"][rows] = np.nan
+        arrays[f"reason_{modality}_{speaker}"][rows] = 1
         status = arrays[f"status_{modality}_{speaker}"].tolist()
         status[rows] = ["no_speech"] * len(status[rows])
         arrays[f"status_{modality}_{speaker}"] = np.array(status)
@@ -54,7 +55,8 @@ def test_a_dataset_is_what_was_published_for_speaker_and_split(store: Path, spea
         matrix = getattr(data, f"X_{modality}")
         assert matrix.dtype == np.float32
         np.testing.assert_array_equal(matrix, dataset.arrays[f"X_{modality}_{speaker}"][rows])
-        np.testing.assert_array_equal(getattr(data, f"mask_{modality}"), np.ones(matrix.shape, bool))
+        described = [speaker in of.speakers for of in FAMILIES[modality] for _ in of.members if not of.is_covariate]
+        np.testing.assert_array_equal(getattr(data, f"mask_{modality}"), np.tile(described, (len(rows), 1)))
         assert getattr(data, f"status_{modality}").tolist() == ["ok"] * len(rows)
         assert getattr(data, f"{modality}_names").tolist() == dataset.arrays[f"{modality}_names"].tolist()
     for name in ("y", "patient", "session", "split", "weight"):
@@ -98,13 +100,43 @@ def test_undefined_values_are_nan_and_masked_and_no_others(store: Path) -> None:
         np.testing.assert_array_equal(status == "no_speech", ~mask.any(axis=1))
 
 
-def test_a_matrix_without_a_finite_row_warns_where_it_was_asked_for_and_says_why(store: Path) -> None:
+def test_families_without_a_number_warn_where_it_was_asked_for_and_says_why(store: Path) -> None:
     put(store, silent(cohort_of_eight(), "investigator", slice(None)))
-    with pytest.warns(UserWarning, match="has no finite row for the speaker 'investigator'") as caught:
+    with pytest.warns(UserWarning, match="there is no number of") as caught:
         load_dataset(NAME, store, speaker="investigator", split="test")
     assert [Path(warning.filename).name for warning in caught] == [Path(__file__).name] * 2
-    assert [str(warning.message).split()[0] for warning in caught] == ["X_text", "X_audio"]
-    assert "the test split of ad_vs_hc (sessions by status: no_speech 2)" in str(caught[0].message)
+    where = "for the speaker 'investigator' in the test split of ad_vs_hc (no_speech)"
+    assert [str(warning.message) for warning in caught] == [
+        f"there is no number of words, pauses {where}",
+        f"there is no number of mfcc {where}",
+    ]
+
+
+def test_families_are_chosen_and_keep_their_order(store: Path) -> None:
+    dataset = put(store, cohort_of_eight())
+    data = load_dataset(NAME, store, families=["mfcc", "pauses"])
+    assert data.text_names.tolist() == ["pauses_0"]
+    assert data.audio_names.tolist() == ["mfcc_0", "mfcc_1", "mfcc_2"]
+    np.testing.assert_array_equal(data.X_text, dataset.arrays["X_text_patient"][:, 2:])
+    assert data.reason_text.shape == data.mask_text.shape == (8, 1)
+    none = load_dataset(NAME, store, families=[])
+    assert none.X_text.shape == none.X_audio.shape == (8, 0)
+
+
+def test_the_circumstances_are_beside_the_matrices(store: Path) -> None:
+    dataset = put(store, cohort_of_eight())
+    data = load_dataset(NAME, store, split="test")
+    rows = np.flatnonzero(dataset.arrays["split"] == "test")
+    np.testing.assert_array_equal(data.recording, dataset.arrays["recording"][rows])
+    assert not set(data.recording_names) & {*data.text_names, *data.audio_names}
+
+
+def test_a_dataset_of_another_schema_is_not_misread(store: Path) -> None:
+    dataset = put(store, cohort_of_eight())
+    manifest = store / "training_data" / NAME / dataset.version / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"schema_version": "2"', '"schema_version": "1"'))
+    with pytest.raises(NovoicError, match="another version of novoic_assets; materialize again"):
+        load_dataset(NAME, store)
 
 
 def test_a_matrix_with_one_finite_row_does_not_warn(store: Path) -> None:
@@ -121,7 +153,7 @@ def test_a_data_frame_has_a_row_a_session_and_a_column_a_value(store: Path) -> N
     assert frame.index.tolist() == dataset.arrays["session"].tolist()
     assert frame.columns.tolist() == [
         *("patient", "split", "y", "weight", "age", "gender", "mmse", "status_text", "status_audio"),
-        *("words_0", "words_1", "pauses_0", "mfcc_0", "mfcc_1", "mfcc_2"),
+        *("room_0", "room_1", "words_0", "words_1", "pauses_0", "mfcc_0", "mfcc_1", "mfcc_2"),
     ]
     np.testing.assert_array_equal(frame[data.audio_names].to_numpy(), data.X_audio)
     assert frame["gender"].tolist() == dataset.covariates["gender"].to_pylist()
@@ -147,6 +179,8 @@ def test_a_dataset_without_covariates_loads(store: Path) -> None:
         ({"split": "validation"}, "train, test"),
         ({"split": ""}, "train, test"),
         ({"speaker": "nurse"}, "patient, investigator, all"),
+        ({"families": ["mfccs"]}, "families is a list of names out of words, pauses, mfcc"),
+        ({"families": "mfcc"}, "families is a list of names out of words, pauses, mfcc"),
     ],
 )
 def test_what_is_not_there_is_an_error_that_says_what_there_is(store: Path, arguments: dict, said: str) -> None:

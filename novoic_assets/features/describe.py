@@ -1,0 +1,118 @@
+"""What the catalogue says, to be read: rows for a table, and the generated part of docs/features.md."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from novoic_assets.features.family import Family, Flag, Value
+
+_START, _END = re.compile(r"<!-- catalogue.*-->\n"), "<!-- end of the catalogue -->"
+_DIGITS = re.compile(r"\d+")
+_FLAG_MARKS = {Flag.GROWS_WITH_LENGTH: "L", Flag.DEPENDS_ON_GAIN: "G"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One value, or several that differ in a number alone, as the catalogue tells of them.
+
+    Attributes:
+        names: The name, or the first and the last.
+        unit: The unit; "1" where there is none.
+        formula: The formula; of several, the first one's.
+        source: Where it comes from.
+        undefined: What makes it NaN, beside what makes every value NaN.
+        least: The least support.
+        flags: What to mind.
+        typical: The typical range, empty where there is none to tell.
+    """
+
+    names: str
+    unit: str
+    formula: str
+    source: str
+    undefined: str
+    least: str
+    flags: str
+    typical: str
+
+
+def entries(family: Family) -> list[Entry]:
+    """The entries of a family's values, in order."""
+    return [_entry(list(values)) for _, values in groupby(family.members, key=_but_for_numbers)]
+
+
+def to_json(families: Iterable[Family]) -> list[dict[str, object]]:
+    """Everything that the catalogue says of every value, as plain values."""
+    return [
+        {
+            "family": family.name,
+            "version": family.version,
+            "value": value.name,
+            "unit": value.unit,
+            "formula": value.formula,
+            "source": value.source,
+            "speakers": list(family.speakers),
+            "covariate": family.is_covariate,
+            "undefined": [str(reason) for reason in value.reasons],
+            "least_support": value.least,
+            "flags": sorted(value.flags),
+            "typical": list(value.typical) if value.typical else None,
+        }
+        for family in families
+        for value in family.members
+    ]
+
+
+def with_tables(page: str, families: Sequence[Family]) -> str:
+    """A page in Markdown with tables of the families between its two marks.
+
+    Raises:
+        ValueError: The page has not the marks.
+    """
+    start = _START.search(page)
+    if start is None or _END not in page[start.end() :]:
+        raise ValueError("the page has no marks")
+    return "\n".join([page[: start.end()], *_lines(families), "", page[page.index(_END, start.end()) :]])
+
+
+def _lines(families: Sequence[Family]) -> Iterator[str]:
+    yield "| family | values | speakers | what it is |"
+    yield "| --- | ---: | --- | --- |"
+    for family in families:
+        kind = " Not a feature: published beside the matrices." if family.is_covariate else ""
+        speakers = ", ".join(family.speakers)
+        yield f"| [`{family.name}`](#{family.name}) | {len(family.members)} | {speakers} | {family.description}{kind} |"
+    for family in families:
+        yield from ("", f"### {family.name}", "")
+        yield f"{family.description} Version {family.version}."
+        yield ""
+        yield "| value | unit | formula | source | typical | NaN where | least support | flags |"
+        yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
+        for entry in entries(family):
+            cells = (
+                entry.names, entry.unit, entry.formula, entry.source, entry.typical, entry.undefined, entry.least,
+                entry.flags,
+            )  # fmt: skip
+            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _but_for_numbers(value: Value) -> tuple[object, ...]:
+    texts = tuple(_DIGITS.sub("#", text) for text in (value.name, value.formula))
+    # Only values that are numbered are put together: the mean and the spread of one thing stay apart.
+    numbered = texts[0] if texts[0] != value.name else value.name
+    return (numbered, texts[1], value.unit, value.source, value.typical, value.reasons, value.least, value.flags)
+
+
+def _entry(values: Sequence[Value]) -> Entry:
+    first, last = values[0], values[-1]
+    return Entry(
+        names=f"`{first.name}`" + (f" … `{last.name}`" if len(values) > 1 else ""),
+        unit=first.unit,
+        formula=first.formula,
+        source=first.source,
+        undefined=", ".join(map(str, first.reasons)),
+        least=first.least,
+        flags=", ".join(_FLAG_MARKS[flag] for flag in sorted(first.flags)),
+        typical=f"{first.typical[0]:g} to {first.typical[1]:g}" if first.typical else "",
+    )

