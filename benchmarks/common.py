@@ -19,6 +19,15 @@ ROOT: Final = Path(__file__).parents[1]
 WORKERS: Final = 2
 """Worker processes of every run."""
 
+TWO_FAMILIES: Final = ",".join(
+    f"-{name}"
+    for name in (
+        *("lexical", "syntactic", "discourse", "timing", "mfcc_spread", "mfcc_narrow", "pitch", "voice_quality"),
+        *("formants", "spectral", "level_and_pauses", "recording"),
+    )
+)
+"""The setting NOVOIC_FAMILIES that leaves `word_vector` and `mfcc`, in which the platform's own cost shows."""
+
 MEGABYTE: Final = 1e6
 
 _err = Console(stderr=True)

@@ -48,7 +48,7 @@ def measure(kind: str, raw: str, repeats: int) -> Figures:
     Returns:
         Seconds of start-up, which ends when every worker has answered once, and of the work, sorted.
     """
-    function = ComputeAudio(Storage(raw, "NOVOIC_RAW"))
+    function = ComputeAudio(Storage(raw, "NOVOIC_RAW"), "")
     work, costs = _tasks(Path(raw))
     nothing = pa.Table.from_pylist(
         [{"session": f"N{i}", "refusal": str(Reason.NO_AUDIO), "turns": [], "compute": []} for i in range(_NOTHINGS)],

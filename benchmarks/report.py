@@ -12,6 +12,7 @@ from benchmarks.plots import save
 _NAME: Final = "performance"
 _INTRODUCTION: Final = (
     "# Performance\n\nMeasured by `python -m benchmarks`; `performance.json` has all figures. 1 MB is 1,000,000 bytes."
+    " Where it is not said otherwise, the families are `word_vector` and `mfcc` alone."
 )
 _LARGEST_PICTURE: Final = 100_000  # bytes
 

@@ -5,7 +5,7 @@ from typing import Final
 from benchmarks.common import Bench, Figures, note
 from benchmarks.corpora import write_recording
 from benchmarks.measure import child
-from benchmarks.part import Part, table
+from benchmarks.part import Part, Target, table
 
 _RATE: Final = 48_000
 _CHANNELS: Final = 2
@@ -35,9 +35,22 @@ def _markdown(figures: Figures) -> str:
         )
         for one in figures["recordings"]
     ]
-    return "Audio features of one recording: 48 kHz, stereo, PCM_16.\n\n" + table(
+    return "All audio families of one recording: 48 kHz, stereo, PCM_16.\n\n" + table(
         ("length", "file", "memory before", "peak memory", "real-time factor"), rows
     )
 
 
-PART: Final = Part("memory", "A long recording", _run, _markdown)
+PART: Final = Part(
+    "memory",
+    "A long recording",
+    _run,
+    _markdown,
+    (
+        Target(
+            "all audio families of 4 hours, 48,000 Hz, stereo: memory",
+            500,
+            lambda figures: float(figures["recordings"][-1]["peak_mb"]),
+            "MB",
+        ),
+    ),
+)
