@@ -301,3 +301,28 @@ def test_tidying_gives_way_to_another_commit(tmp_path: Path) -> None:
     table.snapshot().replace(rows({"S1": -1}), ["S1"])
     late.tidy()
     assert content(table) == {f"S{number}": number for number in range(70)} | {"S1": -1}
+
+
+def test_a_table_of_an_older_version_keeps_its_rows_and_gets_the_new_columns(tmp_path: Path) -> None:
+    entry = [pa.field("family", pa.string()), pa.field("vector", pa.list_(pa.float32()))]
+    old = pa.schema([("session", pa.string()), ("gone", pa.int32()), ("values", pa.list_(pa.struct(entry)))])
+    reasons = pa.field("reasons", pa.list_(pa.string()))
+    new = pa.schema(
+        [("session", pa.string()), ("guide", pa.string()), ("values", pa.list_(pa.struct([*entry, reasons])))]
+    )
+    storage = Storage(str(tmp_path), "NOVOIC_STORE")
+    value = {"family": "mfcc", "vector": [1.0, 2.0]}
+    rows = [{"session": "a", "gone": 1, "values": [value]}, {"session": "b", "gone": None, "values": None}]
+    before = Table(storage, "t", old, "session").snapshot()
+    before.overwrite(pa.Table.from_pylist(rows, schema=old))
+
+    table = Table(storage, "t", new, "session")
+    after = table.snapshot()
+    assert after.select().to_pylist() == [
+        {"session": "a", "guide": None, "values": [{**value, "reasons": None}]},
+        {"session": "b", "guide": None, "values": None},
+    ]
+    assert table.snapshot().version == after.version == before.version + 1
+    added = {"session": "c", "guide": "chat", "values": [{**value, "reasons": ["too_short", None]}]}
+    after.replace(pa.Table.from_pylist([added], schema=new), ["c"])
+    assert table.snapshot().select(keys=["c"]).to_pylist() == [added]
