@@ -21,22 +21,43 @@ if TYPE_CHECKING:
 
 _ANSWER_SECONDS: Final = 5.0  # within which a master answers
 _LOG_LEVEL: Final = "spark.log.level"
+_ALWAYS: Final = {"spark.app.name": "novoic_assets", "spark.ui.showConsoleProgress": "false"}
 _DEFAULTS: Final = {
-    "spark.app.name": "novoic_assets",
     "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
     "spark.sql.session.timeZone": "UTC",
     # Tasks hold transcripts. Without this they pass through a temporary file, and what Spark spills is plain.
     "spark.io.encryption.enabled": "true",
     _LOG_LEVEL: "ERROR",
 }
 _LOCAL: Final = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+# What crosses the cluster's network is patients' speech. On Kubernetes Spark makes the secret anew for each session and
+# hands it to the executors it starts; on other clusters somebody would have to.
+_KUBERNETES_DEFAULTS: Final = {
+    "spark.authenticate": "true",
+    "spark.network.crypto.enabled": "true",
+    "spark.network.crypto.authEngineVersion": "2",
+    "spark.network.crypto.cipher": "AES/GCM/NoPadding",
+    # Else who asks for the older protocol gets it, which encrypts nothing.
+    "spark.network.crypto.saslFallback": "false",
+}
+# What the manifests tell a run's pod of itself, and the settings of Spark that need it.
+_POD: Final = {
+    "spark.driver.host": "NOVOIC_POD_IP",
+    "spark.driver.bindAddress": "NOVOIC_POD_IP",
+    # Executors belong to this pod: Kubernetes deletes them with it, however it ends.
+    "spark.kubernetes.driver.pod.name": "NOVOIC_POD_NAME",
+    "spark.kubernetes.namespace": "NOVOIC_POD_NAMESPACE",
+}
+_IMAGE: Final = "spark.kubernetes.container.image"
+_IMAGE_TAG: Final = "dagster/image"  # a run's tag, by which its launcher says what image its pod runs
 
 
 class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
     """A Spark session, started when first asked for and stopped when the run ends.
 
-    A session that was there before is used, and left running.
+    A session that was there before is used, and left running. A setting counts, in this order, as `settings` has it, as
+    the pod of a run on Kubernetes asks for, as `spark-defaults.conf` in the folder SPARK_CONF_DIR has it, and as the
+    defaults of this class are.
     """
 
     master: str = Field(
@@ -50,6 +71,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
         "processes. With spark.log.level, Spark's own log is shown.",
     )
 
+    _image: str = PrivateAttr(default="")
     _lazy: "LazyPySparkResource | None" = PrivateAttr(default=None)
     _made: bool = PrivateAttr(default=False)
 
@@ -61,7 +83,9 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
             NovoicError: Spark cannot be started.
         """
         if self._lazy is None:
-            self._lazy, self._made = _start(self.spark_config, quiet=_LOG_LEVEL not in self.settings)
+            self._lazy, self._made = _start(
+                self.spark_config, self.spark_defaults, quiet=_LOG_LEVEL not in self.settings
+            )
         session: SparkSession = self._lazy.spark_session
         return session
 
@@ -72,9 +96,26 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
 
     @property
     def spark_config(self) -> dict[str, str]:
-        """All settings of a session."""
-        local = _LOCAL if _is_local(self.master) else {}
-        return {**_DEFAULTS, **local, **self.settings, "spark.master": self.master}
+        """The settings of a session that come before those of `spark-defaults.conf`."""
+        place: dict[str, str] = {}
+        if _is_local(self.master):
+            place = _LOCAL
+        elif _is_kubernetes(self.master):
+            place = {name: os.environ[variable] for name, variable in _POD.items() if os.environ.get(variable)}
+        return {**_ALWAYS, **place, **self.settings, "spark.master": self.master}
+
+    @property
+    def spark_defaults(self) -> dict[str, str]:
+        """The settings of a session where neither `spark_config` nor `spark-defaults.conf` has them."""
+        if not _is_kubernetes(self.master):
+            return dict(_DEFAULTS)
+        # Executors run the image of the run that starts them, so that no second tag has to be kept in step with it.
+        image = {_IMAGE: self._image} if self._image else {}
+        return {**_DEFAULTS, **_KUBERNETES_DEFAULTS, **image}
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        """Note the image of the run's pod."""
+        self._image = context.run.tags.get(_IMAGE_TAG, "") if context.run is not None else ""
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 - Dagster's signature
         """Stop the session if this run started it."""
@@ -83,8 +124,13 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
         self._lazy, self._made = None, False
 
 
-def _start(config: dict[str, str], *, quiet: bool) -> "tuple[LazyPySparkResource, bool]":
+def _start(config: dict[str, str], defaults: dict[str, str], *, quiet: bool) -> "tuple[LazyPySparkResource, bool]":
     """Start Spark in this process, unless it runs already.
+
+    Args:
+        config: Settings that come before those of `spark-defaults.conf`.
+        defaults: Settings that come after them.
+        quiet: Whether Spark's own log is hidden.
 
     Returns:
         What holds the session, and whether it was started here.
@@ -109,10 +155,14 @@ def _start(config: dict[str, str], *, quiet: bool) -> "tuple[LazyPySparkResource
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     failed, context = "", None
     try:
-        conf = SparkConf().setAll(list(config.items()))
-        gateway = None
-        if SparkContext._gateway is None:  # one JVM for all sessions of a process
-            gateway = launch_gateway(conf, {"stderr": subprocess.DEVNULL} if quiet else None)  # type: ignore[no-untyped-call]
+        gateway = SparkContext._gateway  # one JVM for all sessions of a process
+        if gateway is None:
+            asked = SparkConf().setAll(list(config.items()))
+            gateway = launch_gateway(asked, {"stderr": subprocess.DEVNULL} if quiet else None)  # type: ignore[no-untyped-call]
+        # Made in the JVM, which has read spark-defaults.conf.
+        conf = SparkConf(_jvm=gateway.jvm).setAll(list(config.items()))
+        for name, value in defaults.items():
+            conf.setIfMissing(name, value)
         context = SparkContext(conf=conf, gateway=gateway)
         # Spark that gives up its master stops the context a moment later, and then there can be no session.
         _ = lazy.spark_session
@@ -171,6 +221,10 @@ def _listens(address: tuple[str, int]) -> bool:
             return True
     except OSError:
         return False
+
+
+def _is_kubernetes(master: str) -> bool:
+    return master.startswith("k8s://")
 
 
 def _is_local(master: str) -> bool:

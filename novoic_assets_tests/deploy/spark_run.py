@@ -1,0 +1,68 @@
+"""A Dagster run with work for Spark, as a program: what the tests' run pods, which are processes, run.
+
+It imports nothing of the tests, so that it runs where only the package is.
+"""
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+from typing import ClassVar
+
+import dagster as dg
+import pyarrow as pa
+
+from novoic_assets.resources.spark_session import Spark
+
+SCHEMA = pa.schema(
+    [pa.field("session", pa.string()), pa.field("host", pa.string()), pa.field("environment", pa.string())]
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A session function that tells where it ran."""
+
+    schema: ClassVar[pa.Schema] = SCHEMA
+
+    def __call__(self, tasks: pa.RecordBatch, /) -> pa.RecordBatch:
+        time.sleep(0.2)  # for the other executor to have its share
+        host = os.environ["SPARK_EXECUTOR_POD_NAME"]
+        environment = json.dumps(dict(os.environ))
+        columns = [tasks["session"], [host] * len(tasks), [environment] * len(tasks)]
+        return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=SCHEMA)
+
+    def refused(self, tasks: pa.RecordBatch, reason: object) -> pa.RecordBatch:
+        raise AssertionError(reason)
+
+
+def main(image: str, settings: str) -> None:
+    """Run, and write what was found.
+
+    Args:
+        image: The image of the run's pod, as its launcher notes it in the run's tags.
+        settings: What the launchpad has as Spark's settings, as JSON.
+    """
+    found: dict[str, object] = {}
+
+    @dg.asset
+    def looked_at(spark: Spark) -> None:
+        engine = spark.engine
+        cores = engine.parallelism
+        tasks = pa.table({"session": [f"S{number}" for number in range(40)]})
+        rows = pa.Table.from_batches(engine.map(Look(), tasks, [1.0] * tasks.num_rows)).to_pylist()
+        conf = dict(spark.session.sparkContext.getConf().getAll())
+        found.update(cores=cores, rows=rows, conf=conf)
+
+    result = dg.materialize(
+        [looked_at],
+        resources={"spark": Spark(settings=json.loads(settings))},
+        tags={"dagster/image": image},
+        run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+    )
+    sys.stdout.write(json.dumps({"success": result.success, **found}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
