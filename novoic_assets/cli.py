@@ -10,12 +10,14 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
@@ -172,6 +174,62 @@ def identify(
         raise NovoicError("no patient or session of this store has that pseudonym")
     for kind, name in found.items():
         _out.print(f"{kind} {name}", soft_wrap=True)
+
+
+@app.command()
+def features(
+    as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
+    into: Annotated[
+        Path | None, typer.Option(help="Write tables in Markdown into this page, between its marks.")
+    ] = None,
+) -> None:
+    """Show every value that is computed: what it is, its unit, what makes it NaN, and what to mind."""
+    from novoic_assets.features import describe
+    from novoic_assets.resources.configured import FeatureSettings
+
+    settings = FeatureSettings()
+    families = [*settings.text_families, *settings.audio_families]
+    if as_json:
+        sys.stdout.write(json.dumps(describe.to_json(families), indent=2, ensure_ascii=False) + "\n")
+        return
+    if into is not None:
+        try:
+            into.write_text(describe.with_tables(into.read_text("utf-8"), families), "utf-8")
+        except (OSError, ValueError):
+            raise NovoicError("--into takes a page that has the two marks of the catalogue") from None
+        return
+    for family in families:
+        _out.print(f"\n{family.name}: {family.description} ({', '.join(family.speakers)})", style="bold")
+        for entry in describe.entries(family):
+            facts = {"typical": entry.typical, "NaN": entry.undefined, "needs": entry.least, "flags": entry.flags}
+            told = "; ".join(f"{what} {fact}" for what, fact in facts.items() if fact)
+            _out.print(f"  {entry.names.replace('`', '')} [{entry.unit}]", style="cyan")
+            _out.print(Padding(f"{entry.formula} ({entry.source})", (0, 0, 0, 6)))
+            if told:
+                _out.print(Padding(told, (0, 0, 0, 6)), style="dim")
+    _out.print("\nFlags: L grows with length, G depends on gain. Any value is NaN where its speaker says nothing.")
+
+
+@app.command("purge-history")
+def purge_history(
+    older_than_days: Annotated[int, typer.Option(min=1, help="Runs that ended more than so many days ago.")] = 90,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Delete old runs and their events from Dagster's history, but no asset's or check's latest."""
+    warnings.filterwarnings("ignore")
+    from novoic_assets.definitions import defs
+    from novoic_assets.history import purge
+
+    if not (os.environ.get("DAGSTER_HOME") or Path("dagster.yaml").exists()):
+        raise NovoicError("there is no history here; go where dagster.yaml is, or set DAGSTER_HOME")
+    before = datetime.now(UTC) - timedelta(days=older_than_days)
+    with _instance() as instance:
+        done = purge(instance, before, defs.resolve_asset_graph().asset_check_keys, dry=dry_run)
+    _out.print(
+        f"{'Would delete' if dry_run else 'Deleted'} {done.deleted} runs that ended more than {older_than_days} days"
+        f" ago; {done.kept} more hold the latest of an asset or a check and stay.",
+        soft_wrap=True,
+    )
 
 
 def _write_corpus(folder: Path, settings: Any) -> None:  # noqa: ANN401 - CorpusSettings, imported where it is used

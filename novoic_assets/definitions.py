@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from novoic_assets.assets.cluster import pod_size
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.quarantined import quarantine
@@ -37,6 +38,7 @@ defs = dg.Definitions(
             MATERIALIZE_ALL,
             selection=dg.AssetSelection.all(),
             description="From the raw folder to the published datasets; computes what is new or changed.",
+            tags=pod_size(),
         )
     ],
     sensors=[new_data_sensor(MATERIALIZE_ALL, KEYS), kafka_sensor(MATERIALIZE_ALL, KEYS)],

@@ -7,13 +7,12 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from novoic_assets.assets.cluster import SPARK_POOL, pod_size
 from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.raw import raw_audio
 from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors, stage_result
 from novoic_assets.assets.stage import Stage, Upstream, run_stage
 from novoic_assets.features import catalogue
-from novoic_assets.features.text import word_vector
-from novoic_assets.features.text.session import TextFamily
 from novoic_assets.features.workers import AUDIO_TASKS, TEXT_TASKS, ComputeAudio, ComputeText, to_segments
 from novoic_assets.resources.configured import Engine, FeatureSettings, RawData, Store
 from novoic_assets.resources.engine import SessionFunction
@@ -27,8 +26,8 @@ from novoic_assets.sessions.recording import DECODER_VERSION
 
 GROUP = "features"
 _SECONDS_PER_SESSION = 1e-3
-_SECONDS_PER_WORD = 2e-5
-_SECONDS_PER_AUDIO_BYTE = 1.5e-8
+_SECONDS_PER_WORD = 1e-4
+_SECONDS_PER_AUDIO_BYTE = 1e-7
 
 
 class TextStage(Stage):
@@ -36,10 +35,10 @@ class TextStage(Stage):
 
     name = "text_features"
 
-    def __init__(self, tables: StoreTables, spacy_model: str) -> None:
+    def __init__(self, tables: StoreTables, settings: FeatureSettings) -> None:
         self._transcripts = tables.transcripts
-        self._spacy_model = spacy_model
-        self._families: Sequence[TextFamily] = catalogue.text_families(spacy_model)
+        self._settings = settings
+        self._families = settings.text_families
         self.table = tables.text_features
 
     def versions(self) -> Mapping[str, int]:
@@ -59,7 +58,7 @@ class TextStage(Stage):
             )
 
         def tasks(sessions: Sequence[str]) -> pa.Table:
-            rows = snapshot.select(["session", "reason", "sha256", "patient", "segments"], sessions)
+            rows = snapshot.select(["session", "reason", "sha256", "patient", "guidelines", "segments"], sessions)
             refusal = pa.array(
                 [None if reason == OK else str(Reason.TRANSCRIPT_REFUSED) for reason in rows["reason"].to_pylist()],
                 pa.string(),
@@ -70,7 +69,7 @@ class TextStage(Stage):
 
     def function(self) -> SessionFunction:
         """Compute text features."""
-        return ComputeText(self._spacy_model)
+        return ComputeText(self._settings.spacy_model, self._settings.families)
 
 
 class AudioStage(Stage):
@@ -78,8 +77,10 @@ class AudioStage(Stage):
 
     name = "audio_features"
 
-    def __init__(self, raw: Storage, tables: StoreTables) -> None:
+    def __init__(self, raw: Storage, tables: StoreTables, settings: FeatureSettings) -> None:
         self._raw = raw
+        self._settings = settings
+        self._families = settings.audio_families
         self._files = tables.audio_files
         self._transcripts = tables.transcripts
         self.table = tables.audio_features
@@ -120,7 +121,7 @@ class AudioStage(Stage):
             size = 0 if reason else files[session][0]["size"]
             wanted[session] = Wanted(
                 base,
-                catalogue.marks(base, catalogue.AUDIO_FAMILIES),
+                catalogue.marks(base, self._families),
                 cost=_SECONDS_PER_SESSION + _SECONDS_PER_AUDIO_BYTE * size,
             )
 
@@ -143,7 +144,7 @@ class AudioStage(Stage):
 
     def function(self) -> SessionFunction:
         """Decode recordings and compute audio features."""
-        return ComputeAudio(self._raw)
+        return ComputeAudio(self._raw, self._settings.families)
 
 
 def _turns(transcripts: pa.Table) -> dict[str, list[dict[str, Any]]]:
@@ -163,7 +164,9 @@ def _turns(transcripts: pa.Table) -> dict[str, list[dict[str, Any]]]:
     kinds={"spacy", "deltalake"},
     owners=OWNERS,
     tags=TAGS,
-    code_version=f"{word_vector.NAME} {word_vector.VERSION}",
+    code_version=catalogue.TEXT_CODE_VERSION,
+    pool=SPARK_POOL,
+    op_tags=pod_size(),
 )
 @plain_errors
 def text_features(
@@ -171,9 +174,9 @@ def text_features(
 ) -> dg.MaterializeResult[None]:
     """What is said: a row for each session, with its outcome and its families' values for each speaker."""
     with engine.on(spark) as workers:
-        report = run_stage(TextStage(store.tables, settings.spacy_model), workers, context.log.info)
+        report = run_stage(TextStage(store.tables, settings), workers, context.log.info)
     log_stage(context, report)
-    return stage_result(report, schemas.TEXT_FEATURES, {})
+    return stage_result(report, schemas.TEXT_FEATURES, {}, settings.text_families)
 
 
 @dg.asset(
@@ -182,15 +185,22 @@ def text_features(
     kinds={"numpy", "deltalake"},
     owners=OWNERS,
     tags=TAGS,
-    code_version=", ".join(f"{family.name} {family.version}" for family in catalogue.AUDIO_FAMILIES),
+    code_version=catalogue.AUDIO_CODE_VERSION,
+    pool=SPARK_POOL,
+    op_tags=pod_size(),
 )
 @plain_errors
 def audio_features(
-    context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine, spark: Spark
+    context: dg.AssetExecutionContext,
+    raw: RawData,
+    store: Store,
+    engine: Engine,
+    spark: Spark,
+    settings: FeatureSettings,
 ) -> dg.MaterializeResult[None]:
     """How it is said: a row for each session, with its outcome, its recording's facts and its families' values."""
     with engine.on(spark) as workers:
-        report = run_stage(AudioStage(raw.storage, store.tables), workers, context.log.info)
+        report = run_stage(AudioStage(raw.storage, store.tables, settings), workers, context.log.info)
     log_stage(context, report)
     seconds = pc.sum(store.tables.audio_features.snapshot().select(["session", "seconds"])["seconds"]).as_py() or 0.0
-    return stage_result(report, schemas.AUDIO_FEATURES, {"seconds of audio": seconds})
+    return stage_result(report, schemas.AUDIO_FEATURES, {"seconds of audio": seconds}, settings.audio_families)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import dagster as dg
 import pyarrow as pa
 
+from novoic_assets.assets.cluster import SPARK_POOL, pod_size
 from novoic_assets.assets.raw import raw_transcripts
 from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors, stage_result
 from novoic_assets.assets.stage import Stage, Upstream, run_stage
@@ -75,6 +76,8 @@ class ParsedStage(Stage):
     owners=OWNERS,
     tags=TAGS,
     code_version=PARSER_VERSION,
+    pool=SPARK_POOL,
+    op_tags=pod_size(),
 )
 @plain_errors
 def parsed_transcripts(
