@@ -399,7 +399,11 @@ _FUNCTIONS: Final[dict[str, Callable[..., Figures]]] = {
     for function in (
         ours,
         librosa,
+        families,
+        opensmile,
+        praat,
         long_recording,
+        spoken,
         words,
         whole_pipeline,
         outcome,

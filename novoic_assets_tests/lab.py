@@ -1,11 +1,13 @@
 """A lab for tests: a raw folder to fill with sessions, a store, and runs of the real job."""
 
 import io
+import math
 import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -198,17 +200,25 @@ class Lab:
         return {name: pointer and pointer["version"] for name, pointer in found.items()}
 
     def all_rows(self) -> dict[str, list[dict[str, object]]]:
-        """The content of all tables, for comparing stores."""
+        """The content of all tables, for comparing stores: in it one NaN equals another."""
         tables = self.tables
         return {
-            table.name: table.snapshot().select().to_pylist()
+            table.name: _comparable(table.snapshot().select().to_pylist())
             for table in (tables.patients, tables.transcripts, tables.text_features, tables.audio_features)
         }
 
     def content(self) -> Content:
-        """All rows and the current versions; as text, in which one NaN equals another."""
+        """All rows and the current versions, the rows as text."""
         rows = {table: [repr(row) for row in rows] for table, rows in self.all_rows().items()}
         return rows | {"versions": self.versions()}
+
+
+def _comparable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _comparable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_comparable(each) for each in value]
+    return "NaN" if isinstance(value, float) and math.isnan(value) else value
 
 
 @dataclass

@@ -29,10 +29,10 @@ def to_rows(values: Mapping[str, Mapping[Speaker, FeatureValues]]) -> list[dict[
 
 
 def merge_rows(old: Iterable[dict[str, Any]], new: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Values of a session with newly computed families in the place of their old ones."""
+    """Values of a session with newly computed families in the place of their old ones, sorted by family."""
     fresh = list(new)
     families = {row["family"] for row in fresh}
-    return [*(row for row in old if row["family"] not in families), *fresh]
+    return sorted([*(row for row in old if row["family"] not in families), *fresh], key=lambda row: str(row["family"]))
 
 
 def matrix(column: pa.ChunkedArray, family: Family, speaker: Speaker) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

@@ -1,7 +1,9 @@
 """What a second run does: what is new or changed, and nothing else."""
 
 import shutil
+import sys
 from dataclasses import replace
+from types import ModuleType
 
 import pyarrow as pa
 import pytest
@@ -9,9 +11,23 @@ import pytest
 from novoic_assets.assets import features as feature_assets
 from novoic_assets.features import catalogue
 from novoic_assets.sessions.reasons import OK
+from novoic_assets.training.load import load_dataset
 from novoic_assets_tests.lab import Lab
 
 STAGES = ("parsed_transcripts", "text_features", "audio_features")
+
+
+class Warmth:
+    """What a site's family may be: one number for each speaker."""
+
+    def __init__(self, analysis: object) -> None:
+        pass
+
+    def add(self, block: object) -> None:
+        pass
+
+    def values(self, speaker: str) -> list[float]:
+        return [7.0]
 
 
 @pytest.fixture
@@ -136,9 +152,39 @@ def test_a_new_family_leaves_the_others_values_in_place(filled: Lab, monkeypatch
     assert filled.run().success
     assert computed == [["second"]] * 8
     for old, new in zip(before, filled.all_rows()["audio_features"], strict=True):
-        assert new["values"][: len(old["values"])] == old["values"]
+        assert [value for value in new["values"] if value["family"] != "second"] == old["values"]
         assert {value["family"] for value in new["values"]} == {*catalogue.AUDIO_FAMILIES}
         assert new["reason"] == OK
+
+
+@pytest.mark.filterwarnings("ignore:there is no number")  # the sessions are seconds long
+def test_a_site_switches_a_family_off_and_adds_one_by_a_setting(filled: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = {row["session"]: row["values"] for row in filled.all_rows()["audio_features"]}
+    mfcc = catalogue.AUDIO_FAMILIES["mfcc"]
+    (first, *_) = mfcc.members
+    own = ModuleType("lab_features")
+    own.WARMTH = replace(mfcc, name="warmth", members=(replace(first, name="warmth"),), accumulator=Warmth)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lab_features", own)
+
+    run = filled.run(resources={"settings": {"config": {"families": "-formants,lab_features:WARMTH"}}})
+    assert run.success
+    assert [run.computed(stage) for stage in STAGES] == [(0, 0, 0), (0, 0, 0), (0, 8, 0)]
+    for row in filled.all_rows()["audio_features"]:
+        assert [value for value in row["values"] if value["family"] != "warmth"] == before[row["session"]]
+        assert {value["family"] for value in row["values"]} == {*catalogue.AUDIO_FAMILIES, "warmth"}
+    columns = {
+        column.name: column.description for column in run.metadata("audio_features")["dagster/column_schema"].columns
+    }
+    assert columns["values.warmth"] == f"{first.formula} [dB]"
+    assert "values.f1_median" not in columns
+    data = load_dataset("ad_vs_hc", store=filled.store, speaker="all")
+    assert data.audio_names[-1] == "warmth"
+    assert "f1_median" not in data.audio_names
+    assert set(data.X_audio[:, -1].tolist()) == {7.0}
+
+    again = filled.run()
+    assert [again.computed(stage) for stage in STAGES] == [(0, 0, 0)] * 3
+    assert "f1_median" in load_dataset("ad_vs_hc", store=filled.store, speaker="all").audio_names
 
 
 def test_a_refused_session_is_not_tried_again_until_its_file_changes(lab: Lab) -> None:

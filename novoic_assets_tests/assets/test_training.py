@@ -156,8 +156,12 @@ def test_a_dataset_says_what_it_is(first: tuple[Lab, Run], dataset: str) -> None
     for split, row in pointer["counts"].items():
         assert f"| {split} | {row['cases']} | {row['controls']} |" in metadata["classes"]
     columns = {column.name: column.type for column in metadata["dagster/column_schema"].columns}
-    assert columns["X_text_patient"] == "float32[96]"
-    assert columns["X_audio_all"] == "float32[13]"
+    data = load_dataset(dataset, lab.store, speaker="all", families=["word_vector", "mfcc"])
+    assert (data.X_text.shape[1], data.X_audio.shape[1]) == (96, 13)
+    everything = load_dataset(dataset, lab.store, speaker="all")
+    assert columns["X_text_patient"] == f"float32[{len(everything.text_names)}]"
+    assert columns["X_audio_all"] == f"float32[{len(everything.audio_names)}]"
+    assert columns["audio f0_median"] == "float"
     assert columns["y"] == "int8"
 
 
@@ -283,14 +287,21 @@ def test_the_challenge_corpus_runs_untouched(challenge: Path, tmp_path: Path) ->
         "controls_unimpaired",
     }
 
-    with pytest.warns(UserWarning, match="has no finite row for the speaker 'patient'") as warned:
+    with pytest.warns(UserWarning, match="there is no number of .* for the speaker 'patient'") as warned:
         data = load_dataset("ad_vs_hc", lab.store)
-    assert [str(warning.message).split()[0] for warning in warned] == ["X_text", "X_audio"]
+    assert len(warned) == 2
+    assert all(str(warning.message).endswith("in ad_vs_hc (no_speech)") for warning in warned)
     assert len(data.y) == 156
     assert np.isnan(data.X_text).all()
     assert set(data.status_text) == {Status.NO_SPEECH}
+    assert (data.reason_text > 0).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        everyone = load_dataset("ad_vs_hc", lab.store, speaker="all")
+        everyone = load_dataset("ad_vs_hc", lab.store, speaker="all", families=["word_vector", "mfcc"])
     assert np.isfinite(everyone.X_text).all()
     assert np.isfinite(everyone.X_audio).all()
+    with pytest.warns(UserWarning, match=r"there is no number of .*pitch.* in ad_vs_hc \(inaudible\)"):
+        heard = load_dataset("ad_vs_hc", lab.store, speaker="all", families=["pitch", "formants", "lexical"])
+    assert set(heard.reasons[np.unique(heard.reason_audio)]) == {"inaudible"}
+    words = heard.X_text[:, heard.text_names.tolist().index("n_words")]
+    assert words.tolist() == [8.0] * 156  # of the ten two are punctuation
