@@ -14,7 +14,7 @@ demo: .venv/runtime ## set up, make the sample corpus, materialize everything, s
 	$(BIN)/novoic demo
 
 test: .venv/dev ## set up and run the tests, without the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: .venv/dev ## run the slow tests
 	$(BIN)/python -m pytest -m slow

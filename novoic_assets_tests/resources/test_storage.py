@@ -343,13 +343,13 @@ def test_a_file_that_may_not_be_read_is_refused(raw: Storage) -> None:
 # What travels, and what is said
 
 
-def test_a_pickled_storage_is_its_root_and_setting(raw: Storage) -> None:
+def test_a_pickled_storage_is_its_settings_and_no_open_store(raw: Storage) -> None:
     put(raw, "text/a.xml")
     unused = pickle.dumps(raw)
     assert paths(raw, "text") == {"text/a.xml"}
     assert pickle.dumps(raw) == unused
     again = pickle.loads(unused)
-    assert vars(again) == {"root": raw.root, "setting": SETTING}
+    assert vars(again) == {"root": raw.root, "setting": SETTING, "patience": None}
     assert paths(again, "text") == {"text/a.xml"}
 
 
