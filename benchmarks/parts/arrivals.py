@@ -20,7 +20,6 @@ from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets_tests.dagster_dev import dagster_dev
 
-_SESSIONS: Final = 60  # that are there before
 _PATIENCE: Final = 300.0  # s until a session is given up
 _LABELS: Final = {"folder": "folder, `new_data`", "kafka": "S3 and Kafka, `kafka`"}
 _LONGEST_PAUSE: Final = 20.0  # s between two arrivals
@@ -36,23 +35,22 @@ def _missing() -> str | None:
 
 
 def _run(bench: Bench) -> Figures:
-    arrivals = 1 if bench.short else 5
-    figures: Figures = {"arrivals": arrivals, "sessions": _SESSIONS}
+    arrivals, before, minutes = (1, 20, 0.1) if bench.short else (5, 60, 0.5)
+    figures: Figures = {"arrivals": arrivals, "sessions": before}
     for kind, place in (("folder", _folder), ("kafka", _kafka)):
         with bench.scratch("arrivals") as folder:
-            raw, sessions = _corpus(folder, arrivals)
+            raw, sessions = _corpus(folder, before, arrivals, minutes)
             note(f"arrivals: {kind}")
             with place(folder, raw) as (settings, store, deliver):
-                figures[kind] = _measure(
-                    folder / "dagster", settings, store, deliver, sessions, 0.0 if bench.short else _LONGEST_PAUSE
-                )
+                longest_pause = 0.0 if bench.short else _LONGEST_PAUSE
+                figures[kind] = _measure(folder / "dagster", settings, store, deliver, before, sessions, longest_pause)
     return figures
 
 
-def _corpus(folder: Path, arrivals: int) -> tuple[Path, list[list[Path]]]:
+def _corpus(folder: Path, before: int, arrivals: int, minutes: float) -> tuple[Path, list[list[Path]]]:
     """A raw folder, and the files of the sessions that are still to arrive in it."""
     raw, coming = folder / "raw", folder / "coming"
-    settings = CorpusSettings(sessions=_SESSIONS + arrivals, minutes=0.5)
+    settings = CorpusSettings(sessions=before + arrivals, minutes=minutes)
     write_corpus(raw, settings)
     sessions = []
     for transcript in sorted((raw / "text").iterdir())[-arrivals:]:
@@ -127,18 +125,19 @@ def _measure(
     settings: Mapping[str, str],
     store: Storage,
     deliver: Deliver,
+    before: int,
     sessions: list[list[Path]],
     longest_pause: float,
 ) -> Figures:
     seconds = []
     pauses = random.Random(0)  # noqa: S311 - no secret
     with dagster_dev(folder, settings):
-        _wait_for(store, _SESSIONS)
+        _wait_for(store, before)
         for number, files in enumerate(sessions, 1):
             time.sleep(pauses.uniform(0.0, longest_pause))  # so that arrivals keep no time with the ticks
             start = time.perf_counter()
             deliver(files)
-            _wait_for(store, _SESSIONS + number)
+            _wait_for(store, before + number)
             seconds.append(round(time.perf_counter() - start, 1))
             note(f"arrivals: {seconds[-1]} s")
     return {"seconds": seconds, "median_s": median(seconds), "longest_s": max(seconds)}

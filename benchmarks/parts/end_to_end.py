@@ -21,7 +21,7 @@ _LARGEST: Final = "10000"
 
 
 def _run(bench: Bench) -> Figures:
-    sizes = (50, 200) if bench.short else (100, 1_000, 10_000)
+    sizes = (20, 60) if bench.short else (100, 1_000, 10_000)
     measured: dict[str, Any] = {}
     for sessions in sizes:
         with bench.scratch(f"end_to_end_{sessions}") as folder:

@@ -22,7 +22,7 @@ _LABELS: Final = {
 
 
 def _run(bench: Bench) -> Figures:
-    hours, repeats = (0.2, 1) if bench.short else (50.0, 3)
+    hours, repeats = (0.05, 1) if bench.short else (50.0, 3)
     lengths = [60.0, 120.0] if bench.short else [60.0 * minutes for minutes in range(5, 31)]
     sessions = max(2, round(3600 * hours / (sum(lengths) / len(lengths))))
     corpus = write_corpus(bench.work / f"engines_{sessions}", sessions, lengths)

@@ -18,7 +18,7 @@ _MINUTES: Final = (5.0, 30.0)
 
 
 def _run(bench: Bench) -> Figures:
-    hours = 2.0 if bench.short else 1_500.0
+    hours = 1.0 if bench.short else 1_500.0
     shortest, longest = _MINUTES
     sessions = round(60 * hours / ((shortest + longest) / 2))
     count = min(_RECORDINGS, sessions)

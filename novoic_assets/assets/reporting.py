@@ -92,13 +92,24 @@ def stage_result(
             "quarantined": report.quarantined,
             "reasons": dict(report.reasons),
             **({"internal errors": dict(report.details)} if report.details else {}),
-            "seconds of computing": round(report.seconds, 1),
-            **({"seconds of audio decoded": report.seconds_of_audio} if report.seconds_of_audio else {}),
+            **_pace(report),
             TABLE_VERSIONS: dict(report.versions),
             **extra,
         },
         data_version=dg.DataVersion(report.data_version),
     )
+
+
+def _pace(report: StageReport) -> dict[str, float]:
+    """How much was computed, how long it took, and the rates."""
+    pace = {"seconds of computing": round(report.seconds, 1)}
+    computed = report.new + report.changed
+    if computed and report.seconds:
+        pace["sessions per second"] = round(computed / report.seconds, 3)
+    if report.seconds_of_audio:
+        pace["seconds of audio decoded"] = report.seconds_of_audio
+        pace["times real time"] = round(report.seconds_of_audio / report.seconds, 1)
+    return pace
 
 
 def log_stage(context: dg.AssetExecutionContext, report: StageReport) -> None:

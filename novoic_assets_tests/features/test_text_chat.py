@@ -1,7 +1,7 @@
 """CHAT's marks, and what utterances are made of."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from novoic_assets.features.text.chat import chat_tokens
@@ -92,6 +92,7 @@ def test_words_are_those_that_pylangacq_finds() -> None:
 
 
 @given(st.lists(st.text("abx&-+=[]<>/():.,?!@0^*\u2021\u2022_1 ", min_size=1, max_size=9).filter(str.strip)))
+@example(["&-="])
 def test_any_text_can_be_read(words: list[str]) -> None:
     tokens = chat_tokens((word, n) for n, word in enumerate(words))
     assert all(token.text and 0 <= token.segment < len(words) for token in tokens)

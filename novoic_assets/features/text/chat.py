@@ -122,7 +122,7 @@ def _token(lexeme: str, segment: int) -> Token | None:
 def _marked_by_ampersand(lexeme: str, segment: int) -> Token | None:
     if lexeme.startswith("&-"):
         text = lexeme[2:].partition("@")[0].translate(_IN_WORDS).strip("-")
-        return Token(as_filler(text), Kind.FILLER, segment) if text else None
+        return Token(as_filler(text), Kind.FILLER, segment) if any(map(str.isalnum, text)) else None
     # Until 2014 fillers were marked as fragments are: &uh.
     text = as_filler(lexeme[1:].translate(_IN_WORDS))
     return Token(text, Kind.FILLER, segment) if text in FILLERS else None
