@@ -17,7 +17,7 @@ test: .venv/dev ## set up and run the tests, without the slow ones
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-slow: .venv/dev ## run the slow tests
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist loadfile -m slow
 
 check: .venv/dev ## lint, format, types, and whether the definitions load
 	$(BIN)/ruff check .

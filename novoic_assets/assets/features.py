@@ -27,7 +27,8 @@ from novoic_assets.sessions.recording import DECODER_VERSION
 GROUP = "features"
 _SECONDS_PER_SESSION = 1e-3
 _SECONDS_PER_WORD = 1e-4
-_SECONDS_PER_AUDIO_BYTE = 1e-7
+# Between what 16 kHz of 16 bits take and 48 kHz of 24 bits: a listing tells bytes and not seconds.
+_SECONDS_PER_AUDIO_BYTE = 4e-8
 
 
 class TextStage(Stage):

@@ -12,7 +12,8 @@ from pathlib import Path
 from novoic_assets_tests.deploy.manifests import named
 from novoic_assets_tests.deploy.pods_api import Pod
 
-DRIVER_IP = "127.0.0.10"
+# One for each of the processes that run tests side by side: the ports are those of the manifests.
+DRIVER_IP = f"127.0.0.{10 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
 
 _END_SECONDS = 10.0
 
