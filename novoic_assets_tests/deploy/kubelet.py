@@ -12,8 +12,9 @@ from pathlib import Path
 from novoic_assets_tests.deploy.manifests import named
 from novoic_assets_tests.deploy.pods_api import Pod
 
-# One for each of the processes that run tests side by side: the ports are those of the manifests.
-DRIVER_IP = f"127.0.0.{10 + int(os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw'))}"
+# A network for each of the processes that run tests side by side: the ports are those of the manifests.
+_NETWORK = f"127.0.{os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')}"
+DRIVER_IP = f"{_NETWORK}.10"
 
 _END_SECONDS = 10.0
 
@@ -66,7 +67,7 @@ class Kubelet:
     def environment(self, name: str, pod: Pod) -> dict[str, str]:
         """The variables of a pod's container, those of config maps in deploy/ included."""
         (container,) = pod["spec"]["containers"]
-        fields = {"metadata.name": name, "status.podIP": f"127.0.0.{next(self._numbers)}"}
+        fields = {"metadata.name": name, "status.podIP": f"{_NETWORK}.{next(self._numbers)}"}
         found: dict[str, str] = {}
         for source in container.get("envFrom", []):
             if "configMapRef" in source:
