@@ -17,7 +17,7 @@ _MINUTES: Final = (5.0, 30.0)
 
 
 def _run(bench: Bench) -> Figures:
-    seconds, repeats, hours = (20.0, 1, 0.1) if bench.short else (600.0, 3, 50.0)
+    seconds, repeats, hours = (20.0, 1, 0.1) if bench.short else (300.0, 3, 20.0)
     names = ["families", *(name for name, (package, _) in _PEERS.items() if find_spec(package))]
     runs: dict[str, list[Figures]] = {name: [] for name in names}
     with bench.scratch("families") as folder:
