@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import dagster as dg
 import pyarrow as pa
@@ -37,6 +37,16 @@ class Look:
         raise AssertionError(reason)
 
 
+def wait_for_executors(spark: Spark, number: int) -> None:
+    """Wait until so many are there: on a busy machine the second comes when the first has done all the work."""
+    context: Any = spark.session.sparkContext
+    end = time.monotonic() + 120
+    while context._jsc.sc().getExecutorMemoryStatus().size() - 1 < number:  # one of them is the driver
+        if time.monotonic() > end:
+            raise TimeoutError(f"{number} executors did not come")
+        time.sleep(0.1)
+
+
 def main(image: str, settings: str) -> None:
     """Run, and write what was found.
 
@@ -49,6 +59,7 @@ def main(image: str, settings: str) -> None:
     @dg.asset
     def looked_at(spark: Spark) -> None:
         engine = spark.engine
+        wait_for_executors(spark, 2)
         cores = engine.parallelism
         tasks = pa.table({"session": [f"S{number}" for number in range(40)]})
         rows = pa.Table.from_batches(engine.map(Look(), tasks, [1.0] * tasks.num_rows)).to_pylist()
