@@ -1,5 +1,6 @@
 """A run that was killed is taken up by the next one, and two runs at once end where one would."""
 
+import functools
 import logging
 import os
 import shutil
@@ -13,13 +14,14 @@ import numpy as np
 import pytest
 
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
+from novoic_assets_tests import processes
 from novoic_assets_tests.lab import Content, Lab, silence
 from novoic_assets_tests.processes import (
     ATTEMPTS,
+    FEW_FAMILIES,
     commit,
     finish,
     kill,
-    materialize,
     wait_until,
     was_killed,
     workers_of,
@@ -36,6 +38,8 @@ STAGES = {
 KILLS = int(os.environ.get("NOVOIC_TEST_KILLS", "3"))
 
 log = logging.getLogger(__name__)
+materialize = functools.partial(processes.materialize, NOVOIC_FAMILIES=FEW_FAMILIES)
+IN_PROCESS = {"settings": {"config": {"families": FEW_FAMILIES}}}
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def test_what_a_killed_run_committed_is_kept_and_the_next_run_computes_the_rest(
         if done < SESSIONS:
             break
     assert 0 < done < SESSIONS
-    run = lab.run(raw=undisturbed.raw)
+    run = lab.run(raw=undisturbed.raw, resources=IN_PROCESS)
     assert run.success
     assert run.computed(stage) == (SESSIONS - done, 0, 0)
     assert lab.content() == undisturbed.content
@@ -142,7 +146,7 @@ def test_the_later_listing_of_a_changed_folder_wins_whichever_run_ends_last(
                 let_finish(earlier)
                 let_finish(later)
     fresh = Lab(tmp_path / "fresh")
-    assert fresh.run(raw=lab.raw).success
+    assert fresh.run(raw=lab.raw, resources=IN_PROCESS).success
     assert lab.content() == fresh.content()
 
 

@@ -29,7 +29,7 @@ pytestmark = [
 
 SESSIONS = 300  # two cores compute them in one chunk a stage
 LONG = 24  # sessions whose recordings are long; the last of all, so that a second chunk takes a while
-LONG_HOURS = 0.25
+LONG_HOURS = 0.1
 BROKEN = {"SYN00003": Reason.UNREADABLE_AUDIO, "SYN00004": Reason.TRANSCRIPT_REFUSED, "SYN00005": Reason.NO_AUDIO}
 ON_LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
