@@ -4,12 +4,13 @@ It adds no logic of its own: a run is the same job that Dagster's own commands a
 imports stay inside the commands, so that `novoic --help` answers at once.
 """
 
+import fcntl
 import json
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -296,15 +297,32 @@ def _instance() -> "Iterator[dg.DagsterInstance]":
     """The instance that `dagster dev` uses when it is started here, so that its UI shows the run."""
     import dagster as dg
 
-    if os.environ.get("DAGSTER_HOME"):
-        with dg.DagsterInstance.get() as instance:
-            yield instance
+    if home := os.environ.get("DAGSTER_HOME"):
+        with _alone_in(home):
+            opened = dg.DagsterInstance.get()
     elif Path("dagster.yaml").exists():
-        with dg.DagsterInstance.from_config(".") as instance:
-            yield instance
+        with _alone_in("."):
+            opened = dg.DagsterInstance.from_config(".")
     else:
-        with dg.DagsterInstance.ephemeral() as instance:
-            yield instance
+        opened = dg.DagsterInstance.ephemeral()
+    with opened as instance:
+        yield instance
+
+
+@contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """Keep other commands out of a folder: two that make Dagster's tables there at once fail, one or both."""
+    try:
+        file = os.open(folder, os.O_RDONLY)
+    except OSError:  # of which Dagster says what is wrong with it
+        yield
+        return
+    try:
+        with suppress(OSError):  # there are disks without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -236,6 +237,14 @@ def test_demo_makes_the_sample_corpus_and_shows_the_datasets(tmp_path: Path) -> 
     again = Home(tmp_path).run("demo", NOVOIC_FAMILIES=FEW_FAMILIES)
     assert again.returncode == 0
     assert "Wrote" not in again.stdout
+
+
+@pytest.mark.slow
+def test_commands_that_make_the_history_at_once_do_not_hinder_each_other(tmp_path: Path) -> None:
+    shutil.copy(REPOSITORY / "dagster.yaml", tmp_path)
+    with ThreadPoolExecutor(4) as threads:
+        for done in threads.map(lambda _: Home(tmp_path).run("purge-history"), range(4)):
+            assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.slow
