@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 # `make test` would run these tests again, without end: in the copy it runs a few.
-NARROWED = {"make test": {"PYTEST_ADDOPTS": "-k test_listing"}}
+NARROWED = {"make test": {"PYTEST_ADDOPTS": "novoic_assets_tests/sessions/test_listing.py"}}
 # They serve until they are stopped: what they start is tested in test_ui.py and sensors/test_daemon.py.
 SERVERS = dict.fromkeys(("make ui", "NOVOIC_AUTOMATION=new_data,nightly make ui"), "dagster dev -w workspace.yaml")
 
@@ -61,6 +61,8 @@ def test_every_command_of_the_readme_works_in_its_order(copy: Path) -> None:
             continue
         done = run(command, copy)
         assert done.returncode == 0, f"{command}: {done.stderr}"
+        if command == "make demo":
+            assert "Wrote a synthetic corpus" in done.stdout
         if command in ("make demo", ".venv/bin/novoic datasets --store ../lab/store"):
             assert all(name in done.stdout for name in ("ad_vs_hc", "ad_mci_vs_hc", "ad_vs_hc_under_60")), done.stdout
 
