@@ -249,6 +249,11 @@ def test_the_figures_of_the_guide_are_those_that_were_measured() -> None:
     assert f"{volume['sessions']:,} sessions are {minutes:.1f} minutes of CPU" in guide
     assert f"the audio, {gigabytes:.0f} GB" in guide
     assert f"{minutes * factor / 60:.2f} core-hours" in guide
+    every = measured["families"]["figures"]["run"]
+    hours = 1500 * every["cpu_s"] / 3600 / every["hours"]
+    prose = " ".join(guide.split())
+    assert f"measured over {every['hours']:.0f} hours, take {hours:.1f} core-hours" in prose
+    assert f"{hours * factor:.1f} hours ÷ *c* with Spark: some {60 * hours * factor / 16:.0f} minutes on 16" in prose
     rows = re.findall(r"^\| (\d+)[^|]*\| (\d+) \|[^|]*\| (\d+) min \| (\d+) min \|$", guide, re.MULTILINE)
     assert len(rows) == 3
     for executors, cores, work, audio in rows:
