@@ -43,8 +43,8 @@ class Automated:
 
     def tick(self) -> Any:
         """What the sensor asks for now; nothing of it is personal."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources=self.resources())
-        ticked = self.sensor().evaluate_tick(context)
+        with dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources=self.resources()) as context:
+            ticked = self.sensor().evaluate_tick(context)
         self.cursor = ticked.cursor
         told = [ticked.skip_message, ticked.cursor, *((r.run_config, r.tags) for r in ticked.run_requests)]
         assert CANARY not in str(told).lower()

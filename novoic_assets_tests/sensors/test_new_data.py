@@ -358,10 +358,11 @@ def test_a_tick_and_its_run_tell_nothing_personal(automated: Automated) -> None:
 
 
 def ask_schedule(automated: Automated) -> Any:
-    context = dg.build_schedule_context(
+    # Closed before the test's instance is, which would else leave Dagster a closed one to load definitions with.
+    with dg.build_schedule_context(
         instance=automated.instance, scheduled_execution_time=datetime.now(UTC), resources={"arrival": Arrival()}
-    )
-    return defs.resolve_schedule_def("nightly").evaluate_tick(context)
+    ) as context:
+        return defs.resolve_schedule_def("nightly").evaluate_tick(context)
 
 
 def test_the_nightly_run_leaves_out_what_the_sensors_runs_leave_out(automated: Automated) -> None:
