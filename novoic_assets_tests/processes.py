@@ -16,8 +16,6 @@ from novoic_assets_tests.lab import Lab
 NOVOIC = Path(sys.executable).with_name("novoic")
 PATIENCE = 120.0  # s until a test gives up on something that has to happen
 ATTEMPTS = 5  # to kill a run before it is over
-# NOVOIC_FAMILIES of a test of runs, not of features: what is left is computed in a moment.
-FEW_FAMILIES = "-syntactic,-discourse,-pitch,-voice_quality,-formants,-spectral,-level_and_pauses"
 
 _DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
 

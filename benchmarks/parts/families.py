@@ -1,6 +1,7 @@
 """All feature families: seconds of CPU for a second of audio, words a second, and a run over some hours."""
 
 from importlib.util import find_spec
+from operator import itemgetter
 from statistics import median
 from typing import Any, Final
 
@@ -77,10 +78,11 @@ def _markdown(figures: Figures) -> str:
         return name, f"{rtf:.6f}", f"{1 / rtf:,.0f}"
 
     rows = [row("**all our audio families**", audio["rtf"]), row("decoding and levels, no family", audio["nothing"])]
-    rows += [row(f"`{name}` alone, decoding and levels included", rtf) for name, rtf in _by_cost(audio["each"], -1)]
+    dearest_first = sorted(audio["each"].items(), key=itemgetter(1), reverse=True)
+    rows += [row(f"`{name}` alone, decoding and levels included", rtf) for name, rtf in dearest_first]
     rows += [row(_PEERS[name][1], rtf) for name, rtf in figures["peers"].items()]
     words: list[tuple[str, ...]] = [("**all our text families**", f"{text['words_per_s']:,.0f}")]
-    words += [(f"`{name}` alone", f"{speed:,.0f}") for name, speed in _by_cost(text["each"], 1)]
+    words += [(f"`{name}` alone", f"{speed:,.0f}") for name, speed in sorted(text["each"].items(), key=itemgetter(1))]
     return (
         f"All families. Audio: {figures['seconds'] / 60:,.0f} minutes of mono PCM_16 at 16 kHz, synthetic speech with"
         f" turns, {100 * audio['voiced']:.0f} % of its frames voiced; values for three speakers; CPU seconds of one"
@@ -95,11 +97,6 @@ def _markdown(figures: Figures) -> str:
         f" wall, {run['cpu_s'] / 60:.1f} min of CPU; at that rate 1,500 hours take"
         f" {1500 / run['hours'] * minutes / 60:.1f} hours."
     )
-
-
-def _by_cost(each: Figures, sign: int) -> list[tuple[str, float]]:
-    """Families and their figures, the dearest first."""
-    return sorted(each.items(), key=lambda item: sign * item[1])
 
 
 def _figure(*path: str) -> Any:  # noqa: ANN401 - a function that takes a figure out of nested ones
