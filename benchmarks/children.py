@@ -319,8 +319,8 @@ def outcome(store: str) -> Figures:
     """What a store holds: the rows of each table by outcome, and the sessions of each dataset."""
     from collections import Counter
 
-    from novoic_assets.resources.storage import Storage
-    from novoic_assets.resources.store_tables import StoreTables
+    from novoic_assets.storage.files import Storage
+    from novoic_assets.storage.store_tables import StoreTables
     from novoic_assets.training import publish
     from novoic_assets.training.cohorts import COHORTS
 

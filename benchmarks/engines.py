@@ -13,11 +13,13 @@ import pyarrow as pa
 
 from benchmarks.common import WORKERS, Figures, require
 from benchmarks.corpora import turns
-from novoic_assets.features.workers import AUDIO_TASKS, ComputeAudio
-from novoic_assets.resources.engine import PoolEngine, SessionEngine, SessionFunction
-from novoic_assets.resources.spark import SparkEngine
-from novoic_assets.resources.storage import Storage
-from novoic_assets.sessions.reasons import OK, Reason
+from novoic_assets.engines.contract import SessionEngine, SessionFunction
+from novoic_assets.engines.pool import PoolEngine
+from novoic_assets.engines.spark import SparkEngine
+from novoic_assets.reasons import OK, Reason
+from novoic_assets.stages.audio import TASKS as AUDIO_TASKS
+from novoic_assets.stages.audio import ComputeAudio
+from novoic_assets.storage.files import Storage
 from novoic_assets_tests.spark_cluster import has_java, spark_cluster
 
 if TYPE_CHECKING:

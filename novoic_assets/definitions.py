@@ -10,11 +10,11 @@ from novoic_assets.assets.raw import raw_audio, raw_metadata, raw_transcripts
 from novoic_assets.assets.training import TRAINING_ASSETS
 from novoic_assets.checks.stages import feature_checks, parsed_checks, raw_checks
 from novoic_assets.resources.configured import Arrival, Engine, FeatureSettings, Publishing, RawData, Store
+from novoic_assets.resources.kafka import Kafka
 from novoic_assets.resources.spark_session import Spark
 from novoic_assets.sensors.kafka import kafka_sensor
 from novoic_assets.sensors.new_data import new_data_sensor
 from novoic_assets.sensors.nightly import nightly_schedule
-from novoic_assets.sensors.topic import Kafka
 
 MATERIALIZE_ALL = "materialize_all"
 

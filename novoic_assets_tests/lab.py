@@ -14,8 +14,8 @@ import numpy as np
 import soundfile
 
 from novoic_assets.definitions import MATERIALIZE_ALL, defs
-from novoic_assets.resources.storage import Storage
-from novoic_assets.resources.store_tables import StoreTables
+from novoic_assets.storage.files import Storage
+from novoic_assets.storage.store_tables import StoreTables
 from novoic_assets.training import publish
 
 Content = Mapping[str, object]

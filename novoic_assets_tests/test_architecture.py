@@ -1,7 +1,12 @@
-"""Which part of the package may import which, read from the source: imports inside functions count too."""
+"""Arrows point down: which room of the package may import which, read from the source.
+
+Imports inside functions and under TYPE_CHECKING count like any other.
+"""
 
 import ast
+import functools
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -9,15 +14,47 @@ import pytest
 import novoic_assets
 
 PACKAGE = Path(novoic_assets.__file__).parent
-MODULES = {
-    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in sorted(PACKAGE.rglob("*.py"))
-}
+
+FLOORS = (
+    ("cli",),
+    ("definitions",),
+    ("sensors", "checks"),
+    ("assets",),
+    ("resources",),
+    ("stages", "training"),
+    ("features",),
+    ("sessions", "synthetic"),
+    ("storage", "engines"),
+    ("errors", "reasons", "findings", "fingerprints", "progress", "registry", "settings"),
+)
+"""The rooms from the top down. A room imports itself and what lies on floors below it; rooms of one floor are apart."""
+
+FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+GROUND = FLOORS[-1]
+# The face of the package hands `load_dataset` on, and stands above whatever that is made of.
+FACE = "novoic_assets"
+
+DAGSTER = ("dagster", "dagster_pyspark", "dagster_k8s", "dagster_postgres", "dagster_aws")
 
 
-def imports(module: str) -> Iterator[str]:
+def modules_of(package: Path) -> dict[str, Path]:
+    """The modules of a package's folder, by name."""
+    return {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in sorted(package.rglob("*.py"))
+    }
+
+
+MODULES = modules_of(PACKAGE)
+
+
+@functools.cache
+def imports(module: str, path: Path) -> frozenset[str]:
     """What a module imports, as absolute names, at any depth of its source."""
-    path = MODULES[module]
+    return frozenset(_imports(module, path))
+
+
+def _imports(module: str, path: Path) -> Iterator[str]:
     package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -29,42 +66,117 @@ def imports(module: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def is_in(name: str, *packages: str) -> bool:
-    return any(name == package or name.startswith(f"{package}.") for package in packages)
+def room_of(name: str) -> str | None:
+    """The room that a module is in, None for the package's face and for what is not of the package."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == FACE and len(parts) > 1 else None
 
 
-def importers(*packages: str) -> set[str]:
-    return {module for module in MODULES if any(is_in(name, *packages) for name in imports(module))}
+def arrows(modules: dict[str, Path]) -> set[tuple[str, str]]:
+    """Which room imports which other one."""
+    found = set()
+    for module, path in modules.items():
+        for name in imports(module, path):
+            source, target = room_of(module), room_of(name)
+            # A name that the face hands on is no room.
+            if source and target and source != target and (target in FLOOR_OF or f"{FACE}.{target}" in modules):
+                found.add((source, target))
+    return found
 
 
-def modules_in(*rooms: str) -> set[str]:
-    return {module for module in MODULES if is_in(module, *(f"novoic_assets.{room}" for room in rooms))}
+ARROWS = arrows(MODULES)
 
 
-def test_the_rooms_are_there() -> None:
-    assert all(
-        modules_in(room) for room in ("assets", "checks", "resources", "sessions", "features", "training", "synthetic")
-    )
-    assert "novoic_assets.definitions" in importers("dagster")
+def runs_up(source: str, target: str) -> bool:
+    """Whether an arrow between two rooms does not point down."""
+    if source in GROUND and target in GROUND:
+        return GROUND.index(source) <= GROUND.index(
+            target
+        )  # the vocabulary has an order of its own: as listed, upwards
+    return FLOOR_OF[source] >= FLOOR_OF[target]
 
 
-@pytest.mark.parametrize("room", ["sessions", "features", "training", "synthetic"])
-def test_the_domain_imports_neither_dagster_nor_pyspark(room: str) -> None:
-    heavy = importers("dagster", "dagster_pyspark", "dagster_k8s", "pyspark")
-    assert modules_in(room) & heavy == set()
+def test_every_room_is_known() -> None:
+    assert {room_of(module) for module in MODULES} - {None} == set(FLOOR_OF)
 
 
-@pytest.mark.parametrize("room", ["resources", "sessions", "features", "training", "synthetic"])
-def test_what_lies_below_the_assets_imports_none_of_them(room: str) -> None:
-    above = importers(*(f"novoic_assets.{room}" for room in ("assets", "checks", "sensors", "definitions", "cli")))
-    assert modules_in(room) & above == set()
+@pytest.mark.parametrize(("one", "other"), list(combinations(FLOOR_OF, 2)))
+def test_arrows_between_two_rooms_point_down(one: str, other: str) -> None:
+    assert [pair for pair in ((one, other), (other, one)) if pair in ARROWS and runs_up(*pair)] == []
 
 
-def test_nothing_but_the_definitions_imports_assets() -> None:
-    wired = modules_in("assets", "checks", "sensors") | {"novoic_assets.definitions"}
-    assert importers("novoic_assets.assets") - wired == set()
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from novoic_assets.assets import raw",
+        "import novoic_assets.assets.raw",
+        "from novoic_assets import assets",
+        "from ..assets.raw import GROUP",
+        "def late():\n    from novoic_assets.assets.raw import GROUP",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from novoic_assets.assets.raw import GROUP",
+    ],
+)
+def test_an_import_that_runs_up_is_seen_wherever_it_stands(tmp_path: Path, statement: str) -> None:
+    room = tmp_path / FACE / "storage"
+    room.mkdir(parents=True)
+    (room / "planted.py").write_text(statement)
+    found = arrows(modules_of(tmp_path / FACE))
+    assert ("storage", "assets") in found
+    assert runs_up("storage", "assets")
 
 
-def test_only_the_resources_that_dagster_configures_import_dagster() -> None:
-    configured = {"novoic_assets.resources.configured", "novoic_assets.resources.spark_session"}
-    assert modules_in("resources") & importers("dagster") <= configured
+def test_a_room_that_nobody_knows_is_seen(tmp_path: Path) -> None:
+    (tmp_path / FACE / "attic").mkdir(parents=True)
+    (tmp_path / FACE / "attic" / "box.py").write_text("")
+    assert {room_of(module) for module in modules_of(tmp_path / FACE)} - set(FLOOR_OF) == {"attic"}
+
+
+def cycles(modules: dict[str, Path]) -> list[str]:
+    """Modules that, by what they import, come back to themselves."""
+    known = set(modules)
+    below = {module: {name for name in imports(module, path) if name in known} for module, path in modules.items()}
+
+    def reaches(start: str) -> bool:
+        seen: set[str] = set()
+        waiting = list(below[start])
+        while waiting:
+            module = waiting.pop()
+            if module == start:
+                return True
+            if module not in seen:
+                seen.add(module)
+                waiting += below[module]
+        return False
+
+    return [module for module in modules if reaches(module)]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert cycles({module: path for module, path in MODULES.items() if path.name != "__init__.py"}) == []
+
+
+def test_dagster_is_known_to_the_upper_floors_alone() -> None:
+    users = {
+        room_of(module)
+        for module, path in MODULES.items()
+        if any(name.split(".")[0] in DAGSTER for name in imports(module, path))
+    }
+    assert {room for room in users if room and FLOOR_OF[room] > FLOOR_OF["resources"]} == set()
+
+
+def test_spark_is_known_to_its_engine_and_its_resource_alone() -> None:
+    users = {
+        module for module, path in MODULES.items() if any(name.startswith("pyspark") for name in imports(module, path))
+    }
+    assert {room_of(module) for module in users} <= {"engines", "resources"}
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    """Whoever else asks for it would have a default, and a message, of its own."""
+    readers = {
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv"))
+    }
+    assert readers <= {"novoic_assets.settings"}

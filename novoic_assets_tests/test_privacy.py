@@ -193,9 +193,9 @@ class Scenes:
                 sys.stdout.write(f"{data}\n{data.to_pandas().to_string()}\n")
 
     def _internal_errors(self) -> None:
-        from novoic_assets.features import workers
         from novoic_assets.features.text import word_vector
-        from novoic_assets.resources.storage import Storage
+        from novoic_assets.stages import audio as workers
+        from novoic_assets.storage.files import Storage
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(word_vector, "_compute", _raise)
@@ -208,7 +208,7 @@ class Scenes:
 
     def _failures(self) -> None:
         from novoic_assets.assets import quarantined, training
-        from novoic_assets.sessions import findings
+        from novoic_assets.stages import findings
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(quarantined, "read_quarantine", _raise)
@@ -220,8 +220,8 @@ class Scenes:
 
     def _failing_stages(self) -> None:
         from novoic_assets.assets import features, raw
-        from novoic_assets.resources.engine import PoolEngine
-        from novoic_assets.sessions import listing
+        from novoic_assets.engines.pool import PoolEngine
+        from novoic_assets.stages import listing
 
         for scene, owner, name in (
             ("a failure of the metadata", raw, "parse_metadata"),
@@ -234,7 +234,7 @@ class Scenes:
                 self._command(scene, "materialize", "--raw", "raw", store=f"store_{name}")
 
     def _workers(self) -> None:
-        from novoic_assets.resources import engine
+        from novoic_assets.engines import pool as engine
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(engine, "_INLINE_SECONDS", 0.0)

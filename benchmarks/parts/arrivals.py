@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 
 from benchmarks.common import Bench, BenchmarkError, Figures, environment, note
 from benchmarks.part import Part, Target, table
-from novoic_assets.resources.storage import Storage
+from novoic_assets.storage.files import Storage
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS

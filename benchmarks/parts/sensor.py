@@ -15,7 +15,7 @@ from obstore.store import S3Store
 from benchmarks.common import ROOT, Bench, Figures, environment, note, require
 from benchmarks.measure import child
 from benchmarks.part import Part, Target, table
-from novoic_assets.resources.s3 import open_store
+from novoic_assets.storage.s3 import open_store
 from novoic_assets_tests.weed import seaweedfs
 
 _SESSIONS: Final = 20_000

@@ -1,72 +1,16 @@
 """The parsed stage: transcripts as segments and words."""
 
-from collections.abc import Mapping, Sequence
-
 import dagster as dg
-import pyarrow as pa
 
 from novoic_assets.assets.cluster import SPARK_POOL, pod_size
 from novoic_assets.assets.raw import raw_transcripts
 from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors, stage_result
-from novoic_assets.assets.stage import Stage, Upstream, run_stage
 from novoic_assets.resources.configured import Engine, RawData, Store
-from novoic_assets.resources.engine import SessionFunction
 from novoic_assets.resources.spark_session import Spark
-from novoic_assets.resources.storage import Storage
-from novoic_assets.resources.store_tables import StoreTables
-from novoic_assets.sessions import schemas
-from novoic_assets.sessions.incremental import Wanted, fingerprint
-from novoic_assets.sessions.parsing import TASKS, ParseTranscripts
-from novoic_assets.sessions.reasons import Reason
 from novoic_assets.sessions.transcript import PARSER_VERSION
-
-_SECONDS_PER_FILE = 5e-4
-_SECONDS_PER_OBJECT = 2e-2  # of a request to a bucket, during which the core has nothing to do
-_SECONDS_PER_BYTE = 2e-7
-
-
-class ParsedStage(Stage):
-    """Transcript files to segments and words."""
-
-    name = "parsed_transcripts"
-
-    def __init__(self, raw: Storage, tables: StoreTables) -> None:
-        self._raw = raw
-        self._files = tables.transcript_files
-        self.table = tables.transcripts
-
-    def versions(self) -> Mapping[str, int]:
-        """The version of the listing."""
-        return {self._files.name: self._files.snapshot().version}
-
-    def upstream(self) -> Upstream:
-        """The listed transcripts."""
-        snapshot = self._files.snapshot()
-        files: dict[str, list[dict[str, object]]] = {}
-        for row in snapshot.select(["path", "session", "size", "etag"]).to_pylist():
-            files.setdefault(row["session"], []).append(row)
-
-        per_file = _SECONDS_PER_OBJECT if self._raw.is_remote else _SECONDS_PER_FILE
-
-        def tasks(sessions: Sequence[str]) -> pa.Table:
-            rows = [
-                {**files[session][0], "refusal": str(Reason.AMBIGUOUS_TRANSCRIPT) if len(files[session]) > 1 else None}
-                for session in sessions
-            ]
-            return pa.Table.from_pylist(rows, schema=TASKS)
-
-        wanted = {
-            session: Wanted(
-                fingerprint(PARSER_VERSION, *(f"{row['path']} {row['size']} {row['etag']}" for row in rows)),
-                cost=per_file + _SECONDS_PER_BYTE * sum(row["size"] for row in rows),  # type: ignore[misc]
-            )
-            for session, rows in files.items()
-        }
-        return Upstream({self._files.name: snapshot.version}, wanted, tasks)
-
-    def function(self) -> SessionFunction:
-        """Parse transcripts."""
-        return ParseTranscripts(self._raw)
+from novoic_assets.stages.parsing import ParsedStage
+from novoic_assets.stages.stage import run_stage
+from novoic_assets.storage import schemas
 
 
 @dg.asset(

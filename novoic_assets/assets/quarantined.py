@@ -6,10 +6,10 @@ from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.raw import raw_metadata
 from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, markdown_table, plain_errors, table_metadata
+from novoic_assets.fingerprints import fingerprint
+from novoic_assets.reasons import DESCRIPTIONS, Reason
 from novoic_assets.resources.configured import Store
-from novoic_assets.sessions.incremental import fingerprint
-from novoic_assets.sessions.quarantine import QUARANTINE, count_reasons, read_quarantine
-from novoic_assets.sessions.reasons import DESCRIPTIONS, Reason
+from novoic_assets.stages.quarantine import QUARANTINE, count_reasons, read_quarantine
 
 
 @dg.asset(

@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, plain_errors, table_metadata
 from novoic_assets.errors import NovoicError
+from novoic_assets.fingerprints import fingerprint
+from novoic_assets.reasons import OK
 from novoic_assets.resources.configured import RawData, Store
-from novoic_assets.resources.tables import CommitConflictError, Snapshot
-from novoic_assets.sessions import schemas
-from novoic_assets.sessions.incremental import fingerprint, guard_removal
-from novoic_assets.sessions.listing import (
+from novoic_assets.sessions.metadata import METADATA_VERSION, parse_metadata
+from novoic_assets.stages.incremental import guard_removal
+from novoic_assets.stages.listing import (
     Cutoffs,
     Known,
     RawListing,
@@ -23,8 +24,8 @@ from novoic_assets.sessions.listing import (
     known_files,
     read_metadata,
 )
-from novoic_assets.sessions.metadata import METADATA_VERSION, parse_metadata
-from novoic_assets.sessions.reasons import OK
+from novoic_assets.storage import schemas
+from novoic_assets.storage.tables import CommitConflictError, Snapshot
 
 GROUP = "raw"
 

@@ -8,11 +8,10 @@ from typing import Any, TypeVar
 import dagster as dg
 import pyarrow as pa
 
-from novoic_assets.assets.stage import StageReport
-from novoic_assets.errors import NovoicError
+from novoic_assets.errors import NovoicError, place
 from novoic_assets.features.family import Family
-from novoic_assets.sessions.findings import Finding
-from novoic_assets.sessions.worker import place
+from novoic_assets.findings import Finding
+from novoic_assets.stages.stage import StageReport
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

@@ -21,8 +21,8 @@ from novoic_assets.assets.reporting import (
 )
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.family import SCHEMA_VERSION
+from novoic_assets.reasons import OK
 from novoic_assets.resources.configured import FeatureSettings, Publishing, Store
-from novoic_assets.sessions.reasons import OK
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
 from novoic_assets.training.dataset import MODALITIES, Dataset, Sources, assemble

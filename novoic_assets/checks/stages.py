@@ -9,9 +9,10 @@ import dagster as dg
 import pyarrow as pa
 
 from novoic_assets.assets.reporting import TABLE_VERSIONS, check_result, plain_errors
+from novoic_assets.findings import Finding
 from novoic_assets.resources.configured import FeatureSettings, Store
-from novoic_assets.resources.tables import Table
-from novoic_assets.sessions import findings
+from novoic_assets.stages import findings
+from novoic_assets.storage.tables import Table
 
 
 def _specs(checks: Mapping[str, tuple[str, ...]]) -> list[dg.AssetCheckSpec]:
@@ -77,9 +78,7 @@ def feature_checks(
         yield from _selected(context, "audio_features", _audio_findings(context, store, settings))
 
 
-def _text_findings(
-    context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings
-) -> list[findings.Finding]:
+def _text_findings(context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings) -> list[Finding]:
     versions = _versions(context, "text_features")
     text = _read(store.tables.text_features, versions, ["session", "reason", "values"])
     inputs = _sessions(store.tables.transcripts, versions)
@@ -91,9 +90,7 @@ def _text_findings(
     ]
 
 
-def _audio_findings(
-    context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings
-) -> list[findings.Finding]:
+def _audio_findings(context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings) -> list[Finding]:
     versions = _versions(context, "audio_features")
     audio = _read(store.tables.audio_features, versions, ["session", "reason", "scale", "overhang", "values"])
     inputs = [*_sessions(store.tables.audio_files, versions), *_sessions(store.tables.transcripts, versions)]
@@ -109,7 +106,7 @@ def _audio_findings(
 
 
 def _selected(
-    context: dg.AssetCheckExecutionContext, asset: str, found: Iterable[findings.Finding]
+    context: dg.AssetCheckExecutionContext, asset: str, found: Iterable[Finding]
 ) -> Iterator[dg.AssetCheckResult]:
     for finding in found:
         if dg.AssetCheckKey(dg.AssetKey(asset), finding.name) in context.selected_asset_check_keys:

@@ -26,7 +26,7 @@ from novoic_assets.features.audio.voice_quality import VOICE_QUALITY
 from novoic_assets.features.family import Family
 from novoic_assets.features.text import discourse, lexical, syntactic, timing, word_vector
 from novoic_assets.features.text.session import TextFamily
-from novoic_assets.sessions.incremental import fingerprint
+from novoic_assets.fingerprints import fingerprint
 
 ENTRY_POINTS: Final = "novoic_assets.families"
 """The group of entry points in which an installed package names its families."""

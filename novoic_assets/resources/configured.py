@@ -11,16 +11,16 @@ from datetime import datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
+from novoic_assets.engines.pool import PoolEngine
+from novoic_assets.engines.spark import SparkEngine
 from novoic_assets.features import catalogue
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.text.session import TextFamily
-from novoic_assets.resources.engine import PoolEngine
-from novoic_assets.resources.spark import SparkEngine
 from novoic_assets.resources.spark_session import Spark
-from novoic_assets.resources.storage import Storage
-from novoic_assets.resources.store_tables import StoreTables
-from novoic_assets.sessions.listing import Cutoffs
 from novoic_assets.settings import whole_number
+from novoic_assets.stages.listing import Cutoffs
+from novoic_assets.storage.files import Storage
+from novoic_assets.storage.store_tables import StoreTables
 from novoic_assets.training.dataset import check_covariates
 
 

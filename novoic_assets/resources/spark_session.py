@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from novoic_assets.engines.spark import SparkEngine
 from novoic_assets.errors import NovoicError
-from novoic_assets.resources.spark import SparkEngine
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource

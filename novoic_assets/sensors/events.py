@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from novoic_assets.sessions.listing import FOLDERS, METADATA
+from novoic_assets.stages.listing import FOLDERS, METADATA
 
 _CHANGES: Final = (
     "ObjectCreated:",

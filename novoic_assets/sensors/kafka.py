@@ -13,14 +13,15 @@ from typing import Final
 import dagster as dg
 
 from novoic_assets.assets.reporting import plain_errors
-from novoic_assets.resources import s3
 from novoic_assets.resources.configured import Arrival, RawData, Store
-from novoic_assets.resources.storage import Storage
+from novoic_assets.resources.kafka import Kafka
+from novoic_assets.resources.topic import Batch, Judge
 from novoic_assets.sensors.events import Kind, read_event
 from novoic_assets.sensors.looking import Decision, decide, is_going, judge, look, run_config, utc_now
 from novoic_assets.sensors.settings import KAFKA, is_on, sensor_seconds
-from novoic_assets.sensors.topic import Batch, Judge, Kafka
-from novoic_assets.sessions.listing import Cutoffs
+from novoic_assets.stages.listing import Cutoffs
+from novoic_assets.storage import s3
+from novoic_assets.storage.files import Storage
 
 _DESCRIPTION: Final = (
     "Starts a run when a Kafka topic has told of files in the raw folder, or an earlier run left work undone."
@@ -137,6 +138,6 @@ def _judge(raw: Storage) -> Judge:
 
 def _told(batch: Batch) -> str:
     """What a read found, in numbers."""
-    counts = ", ".join(f"{count} {kind}" for kind, count in batch.counts.items())
+    counts = ", ".join(f"{batch.counts[kind]} {kind}" for kind in Kind)
     lost = "; the topic lost messages before they were read" if batch.lost else ""
     return f"messages: {counts}{lost}"

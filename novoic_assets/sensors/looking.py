@@ -16,11 +16,9 @@ import dagster as dg
 from novoic_assets.assets.raw import RawConfig
 from novoic_assets.assets.reporting import TABLE_VERSIONS
 from novoic_assets.errors import NovoicError
-from novoic_assets.resources.storage import Storage
-from novoic_assets.resources.store_tables import StoreTables
-from novoic_assets.resources.tables import Snapshot, Table
-from novoic_assets.sessions.incremental import fingerprint
-from novoic_assets.sessions.listing import (
+from novoic_assets.fingerprints import fingerprint
+from novoic_assets.sessions.metadata import parse_metadata
+from novoic_assets.stages.listing import (
     Cutoffs,
     Known,
     RawListing,
@@ -29,7 +27,9 @@ from novoic_assets.sessions.listing import (
     known_files,
     read_metadata,
 )
-from novoic_assets.sessions.metadata import parse_metadata
+from novoic_assets.storage.files import Storage
+from novoic_assets.storage.store_tables import StoreTables
+from novoic_assets.storage.tables import Snapshot, Table
 
 MAX_ATTEMPTS: Final = 6
 _FIRST_PAUSE: Final = 60.0  # s, doubled with each attempt

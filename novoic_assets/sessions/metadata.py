@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.sessions.reasons import OK, Reason
+from novoic_assets.reasons import OK, Reason
 
 METADATA_VERSION: Final = "1"
 """Part of the fingerprint of every row; raised whenever a file would be read differently."""

@@ -3,7 +3,7 @@
 libsndfile (through `soundfile`) decodes and libsoxr resamples. libsndfile is too forgiving for training
 data: it shortens a truncated WAV file to what is there without a word, takes an int16-scaled float file
 for a recording of +90 dBFS, and loses the exceptions of the file object that it reads from. This module
-adds what is missing, in the reason codes of `novoic_assets.sessions.reasons`.
+adds what is missing, in the reason codes of `novoic_assets.reasons`.
 """
 
 import os
@@ -18,7 +18,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from novoic_assets.sessions.reasons import Reason, Refused
+from novoic_assets.reasons import Reason, Refused
 
 SAMPLE_RATE: Final = 16_000
 """Sample rate of every decoded block, in Hz."""

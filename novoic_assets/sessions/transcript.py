@@ -17,7 +17,7 @@ from typing import Final, Literal, NamedTuple
 
 from lxml import etree
 
-from novoic_assets.sessions.reasons import Reason, Refused
+from novoic_assets.reasons import Reason, Refused
 
 PARSER_VERSION: Final = "2"
 """Part of the fingerprint of every parsed transcript; raised whenever a file would be read differently."""

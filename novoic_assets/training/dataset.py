@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from novoic_assets.errors import NovoicError
 from novoic_assets.features import values
 from novoic_assets.features.family import ALL, REASONS, SCHEMA_VERSION, SPEAKERS, Family, Speaker, features
-from novoic_assets.sessions.reasons import OK, Reason
+from novoic_assets.reasons import OK, Reason
 from novoic_assets.training.cohorts import Cohort, Exclusion, Label, Patient
 from novoic_assets.training.pseudonyms import Pseudonyms
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novoic_assets.features.family import PATIENT, SPEAKERS, Status, features
-from novoic_assets.sessions.findings import Finding
+from novoic_assets.findings import Finding
 from novoic_assets.training.dataset import MODALITIES, Dataset, class_counts
 
 ERROR_CHECKS: Final = ("flow_reconciled", "patient_in_one_split", "lengths", "finite")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.family import PATIENT, SCHEMA_VERSION, SPEAKERS, Speaker, Undefined
-from novoic_assets.resources.storage import Storage
+from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets.training.dataset import MODALITIES

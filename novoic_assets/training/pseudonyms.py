@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.resources.storage import Storage
+from novoic_assets.storage.files import Storage
 
 KEY_SETTING: Final = "NOVOIC_PSEUDONYM_KEY"
 _KEY_PATH: Final = "restricted/pseudonym.key"

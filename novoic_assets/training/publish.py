@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from novoic_assets.errors import StorageError
 from novoic_assets.features.family import SCHEMA_VERSION, SPEAKERS
-from novoic_assets.resources.storage import Storage
+from novoic_assets.storage.files import Storage
 from novoic_assets.training.dataset import MODALITIES, Dataset, families_json
 
 SPLITS: Final = ("train", "test")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from novoic_assets.sessions.reasons import OK, Reason
+from novoic_assets.reasons import OK, Reason
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets_tests.lab import Lab
 

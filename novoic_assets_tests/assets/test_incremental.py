@@ -10,7 +10,8 @@ import pytest
 
 from novoic_assets.assets import features as feature_assets
 from novoic_assets.features import catalogue
-from novoic_assets.sessions.reasons import OK
+from novoic_assets.reasons import OK
+from novoic_assets.stages import audio as audio_stage
 from novoic_assets.training.load import load_dataset
 from novoic_assets_tests.lab import Lab
 
@@ -142,13 +143,13 @@ def test_a_new_family_leaves_the_others_values_in_place(filled: Lab, monkeypatch
     )
     monkeypatch.setattr(catalogue, "AUDIO_FAMILIES", {**catalogue.AUDIO_FAMILIES, "second": second})
     computed: list[list[str]] = []
-    compute = feature_assets.ComputeAudio.compute
+    compute = audio_stage.ComputeAudio.compute
 
     def spy(self: object, task: dict[str, object]) -> dict[str, object]:
         computed.append(task["compute"])
         return compute(self, task)
 
-    monkeypatch.setattr(feature_assets.ComputeAudio, "compute", spy)
+    monkeypatch.setattr(audio_stage.ComputeAudio, "compute", spy)
     assert filled.run().success
     assert computed == [["second"]] * 8
     for old, new in zip(before, filled.all_rows()["audio_features"], strict=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from novoic_assets.sessions.reasons import OK, Reason
+from novoic_assets.reasons import OK, Reason
 from novoic_assets.synthetic.corpus import METADATA_HEADER, CorpusSettings, write_corpus
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets_tests.assets.test_quarantine import GOOD, METADATA, RAW, RECORDINGS, TRANSCRIPTS, fill

@@ -14,9 +14,9 @@ from obstore.exceptions import PermissionDeniedError
 
 from novoic_assets.features import catalogue
 from novoic_assets.features.text.session import TextFamily
-from novoic_assets.resources.storage import Storage
-from novoic_assets.sessions.quarantine import count_reasons, read_quarantine
-from novoic_assets.sessions.reasons import OK, Reason
+from novoic_assets.reasons import OK, Reason
+from novoic_assets.stages.quarantine import count_reasons, read_quarantine
+from novoic_assets.storage.files import Storage
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets_tests.lab import HEADER, Lab, Run, transcript_xml, wav
 

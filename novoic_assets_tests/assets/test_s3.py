@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from novoic_assets import load_dataset
-from novoic_assets.resources.storage import Storage
+from novoic_assets.storage.files import Storage
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets_tests.lab import BucketLab, Lab
 from novoic_assets_tests.processes import PATIENCE, finish, materialize, wait_until

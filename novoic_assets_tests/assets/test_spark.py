@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 from pyspark import SparkContext
 
-from novoic_assets.sessions.reasons import OK, Reason
+from novoic_assets.reasons import OK, Reason
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets_tests.conftest import KEY
 from novoic_assets_tests.lab import Content, Lab, silence

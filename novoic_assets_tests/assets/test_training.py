@@ -16,7 +16,7 @@ from matplotlib.image import imread
 
 from novoic_assets.assets import training as training_assets
 from novoic_assets.features.family import Status
-from novoic_assets.sessions.findings import Finding
+from novoic_assets.findings import Finding
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets.training.load import load_dataset
 from novoic_assets_tests.lab import Lab, Run

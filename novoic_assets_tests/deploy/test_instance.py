@@ -19,7 +19,7 @@ from dagster_aws.s3 import S3ComputeLogManager
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
 
 from novoic_assets.definitions import defs
-from novoic_assets.resources.storage import Storage
+from novoic_assets.storage.files import Storage
 from novoic_assets_tests.conftest import KEY
 from novoic_assets_tests.dagster_dev import dagster_dev
 from novoic_assets_tests.deploy import chart

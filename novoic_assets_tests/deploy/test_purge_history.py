@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from novoic_assets.history import Purge, purge
+from novoic_assets.cli.history import Purge, purge
 from novoic_assets_tests.deploy import chart
 from novoic_assets_tests.deploy.postgresql import HOST, PASSWORD, USER, PostgreSQL
 

@@ -15,7 +15,7 @@ from novoic_assets.features.audio.level import INAUDIBLE_DBFS
 from novoic_assets.features.audio.mfcc import MFCC
 from novoic_assets.features.audio.session import audio_features
 from novoic_assets.features.family import SPEAKERS, Status, Undefined
-from novoic_assets.sessions.reasons import Reason, Refused
+from novoic_assets.reasons import Reason, Refused
 from novoic_assets.sessions.recording import SAMPLE_RATE, Recording
 from novoic_assets_tests.features.test_audio_frames import turns_of
 

@@ -22,7 +22,7 @@ from novoic_assets.features.family import (
     feature_values,
     nothing,
 )
-from novoic_assets.sessions.schemas import VALUES
+from novoic_assets.storage.schemas import VALUES
 
 
 def family(name: str, width: int, **changes: Any) -> Family:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novoic_assets.resources.storage import FileInfo
 from novoic_assets.sensors.events import Kind, read_event
-from novoic_assets.sessions.listing import FOLDERS, session_files
+from novoic_assets.stages.listing import FOLDERS, session_files
+from novoic_assets.storage.files import FileInfo
 
 BUCKET, PREFIX = "lab", "raw/2026"
 

@@ -15,8 +15,8 @@ import dagster as dg
 import pytest
 
 from novoic_assets.definitions import defs
+from novoic_assets.resources.kafka import Kafka
 from novoic_assets.sensors import kafka as sensor
-from novoic_assets.sensors.topic import Kafka
 from novoic_assets_tests.broker import Broker, broker
 from novoic_assets_tests.lab import BucketLab, Lab
 from novoic_assets_tests.sensors.automated import CANARY, HOUR, Automated, history

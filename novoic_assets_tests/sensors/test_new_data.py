@@ -17,11 +17,11 @@ import obstore
 import pytest
 
 from novoic_assets.definitions import ASSETS, defs
-from novoic_assets.resources import tables
+from novoic_assets.reasons import Reason
 from novoic_assets.resources.configured import Arrival
 from novoic_assets.sensors import looking, new_data, nightly
-from novoic_assets.sessions import listing
-from novoic_assets.sessions.reasons import Reason
+from novoic_assets.stages import listing
+from novoic_assets.storage import tables
 from novoic_assets.training import publish
 from novoic_assets_tests.lab import Lab, wav
 from novoic_assets_tests.sensors.automated import CANARY, HOUR, SESSIONS, Automated, fails, history

@@ -12,7 +12,7 @@ import soxr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from novoic_assets.sessions.reasons import Reason, Refused
+from novoic_assets.reasons import Reason, Refused
 from novoic_assets.sessions.recording import AUDIO_EXTENSIONS, SAMPLE_RATE, Recording
 
 NOISE = np.random.default_rng(0).uniform(-0.5, 0.5, 4_000).astype(np.float32)

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
+from novoic_assets.reasons import Reason, Refused
 from novoic_assets.sessions import transcript as module
-from novoic_assets.sessions.reasons import Reason, Refused
 from novoic_assets.sessions.transcript import (
     MAX_DEPTH,
     MAX_WORD_LENGTH,

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from novoic_assets.features.family import ALL, PATIENT, Family, Value
-from novoic_assets.resources.storage import Storage
-from novoic_assets.sessions import schemas
-from novoic_assets.sessions.reasons import OK
+from novoic_assets.reasons import OK
+from novoic_assets.storage import schemas
+from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
 from novoic_assets.training.dataset import Dataset, Sources, assemble

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.family import SPEAKERS
-from novoic_assets.sessions.reasons import OK, Reason
+from novoic_assets.reasons import OK, Reason
 from novoic_assets.training.cohorts import COHORTS, Cohort, Label
 from novoic_assets.training.dataset import Dataset, Flow, Sources, assemble, check_covariates
 from novoic_assets.training.pseudonyms import Pseudonyms

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from novoic_assets.sessions.findings import Finding
+from novoic_assets.findings import Finding
 from novoic_assets.training.dataset import Dataset, Flow, assemble
 from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS, dataset_findings
 from novoic_assets_tests.training.builders import AD_VS_HC, PSEUDONYMS, cohort_of_eight, sources

@@ -12,7 +12,7 @@ import pytest
 import novoic_assets
 from novoic_assets.errors import NovoicError, StorageError
 from novoic_assets.features.family import SPEAKERS
-from novoic_assets.resources.storage import Storage
+from novoic_assets.storage.files import Storage
 from novoic_assets.training.dataset import Dataset
 from novoic_assets.training.load import TrainingData, load_dataset
 from novoic_assets_tests.lab import BucketLab

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.resources.storage import Storage
+from novoic_assets.storage.files import Storage
 from novoic_assets.training.pseudonyms import KEY_SETTING, Pseudonyms, load_pseudonyms
 
 KEY = "0123456789abcdef"

@@ -12,7 +12,7 @@ import pytest
 
 from novoic_assets.errors import NovoicError, StorageError
 from novoic_assets.features.family import SPEAKERS
-from novoic_assets.resources.storage import Storage
+from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.dataset import Flow
 from novoic_assets.training.load import load_dataset

@@ -6,21 +6,19 @@ every block, before the families do. What it found is there after the last block
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from novoic_assets.features.audio.bandwidth import Bandwidth
 from novoic_assets.features.audio.blocks import Block
 from novoic_assets.features.audio.frames import Turns
+from novoic_assets.features.audio.level_track import LevelTrack
+from novoic_assets.features.audio.mel import MelBands
+from novoic_assets.features.audio.pitch_track import PitchTracker
 from novoic_assets.features.family import SPEAKERS
-
-if TYPE_CHECKING:
-    from novoic_assets.features.audio.bandwidth import Bandwidth
-    from novoic_assets.features.audio.level_track import LevelTrack
-    from novoic_assets.features.audio.mfcc import MelBands
-    from novoic_assets.features.audio.pitch_track import PitchTracker
-    from novoic_assets.sessions.recording import Recording
+from novoic_assets.sessions.recording import Recording
 
 
 class SharedAnalysis(Protocol):
@@ -41,7 +39,7 @@ class Analysis:
         recording: The recording; what it tells of its samples is complete after the last block.
     """
 
-    def __init__(self, turns: Turns, recording: "Recording") -> None:
+    def __init__(self, turns: Turns, recording: Recording) -> None:
         self.turns = turns
         self.recording = recording
         self._shared: list[SharedAnalysis] = []
@@ -49,31 +47,23 @@ class Analysis:
         self._n_gap_samples = 0
 
     @cached_property
-    def bandwidth(self) -> "Bandwidth":
+    def bandwidth(self) -> Bandwidth:
         """Up to which frequency the recording has anything."""
-        from novoic_assets.features.audio.bandwidth import Bandwidth
-
         return self._share(lambda: Bandwidth(self.recording))
 
     @cached_property
-    def level(self) -> "LevelTrack":
+    def level(self) -> LevelTrack:
         """The level of each frame."""
-        from novoic_assets.features.audio.level_track import LevelTrack
-
         return self._share(LevelTrack)
 
     @cached_property
-    def pitch(self) -> "PitchTracker":
+    def pitch(self) -> PitchTracker:
         """The pitch of each frame."""
-        from novoic_assets.features.audio.pitch_track import PitchTracker
-
         return self._share(PitchTracker)
 
     @cached_property
-    def mel_bands(self) -> "MelBands":
+    def mel_bands(self) -> MelBands:
         """The 40 mel bands of a block's frames."""
-        from novoic_assets.features.audio.mfcc import MelBands
-
         return MelBands()
 
     def add(self, block: Block) -> None:

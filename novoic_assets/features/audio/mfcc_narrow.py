@@ -8,7 +8,8 @@ follows the diagnosis, values that see the difference learn it and not the speec
 from typing import Final
 
 from novoic_assets.features.audio.family import AudioFamily
-from novoic_assets.features.audio.mfcc import N_COEFFICIENTS, MeanMfcc, MelBands
+from novoic_assets.features.audio.mel import MelBands
+from novoic_assets.features.audio.mfcc import N_COEFFICIENTS, MeanMfcc
 from novoic_assets.features.family import Flag, Value
 
 _N_BANDS: Final = 30

@@ -14,7 +14,8 @@ from novoic_assets.features.audio.analysis import Analysis
 from novoic_assets.features.audio.bandwidth import WIDEBAND_HZ
 from novoic_assets.features.audio.blocks import Block
 from novoic_assets.features.audio.family import AudioFamily
-from novoic_assets.features.audio.mfcc import DB_PER_NEPER, N_BANDS, N_COEFFICIENTS
+from novoic_assets.features.audio.mel import DB_PER_NEPER, N_BANDS
+from novoic_assets.features.audio.mfcc import N_COEFFICIENTS
 from novoic_assets.features.family import SPEAKERS, Computed, Speaker, Undefined, Value
 
 _LEAST_FRAMES: Final = 100

@@ -1,0 +1,56 @@
+"""What installed packages add to the project: each is one object that an entry point names."""
+
+import functools
+import importlib
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from novoic_assets.errors import NovoicError
+
+
+@functools.cache
+def added(group: str, kind: type | tuple[type, ...], items: tuple[str, ...] = (), setting: str = "") -> tuple[Any, ...]:
+    """The objects that installed packages, and a setting, add.
+
+    Args:
+        group: The group of entry points, such as `novoic_assets.families`.
+        kind: The class, or classes, of which each object must be.
+        items: Further objects, each as `package.module:object`.
+        setting: Name of the setting that gave the further objects.
+
+    Returns:
+        The objects: those of entry points in the order of their names, then the further ones. They are loaded once
+        in each process.
+
+    Raises:
+        NovoicError: An object cannot be imported, or is of another class.
+    """
+    found: list[tuple[str, Callable[[], object]]] = [
+        *(
+            (f"the entry point {point.name} of {group}", point.load)
+            for point in sorted(entry_points(group=group), key=lambda point: point.name)
+        ),
+        *((f"{item} of {setting}", functools.partial(_object, item)) for item in items),
+    ]
+    return tuple(_loaded(what, load, kind) for what, load in found)
+
+
+def _loaded(what: str, load: Callable[[], object], kind: type | tuple[type, ...]) -> object:
+    failure, entry = "", None
+    try:
+        entry = load()
+    except Exception as error:  # noqa: BLE001 - another package's module may raise anything when it is imported
+        failure = type(error).__name__
+    # Raised where no exception is being handled, so that a text which may quote anything is not chained to this one.
+    if failure:
+        raise NovoicError(f"{what} cannot be imported ({failure}); install its package again, or remove it")
+    if not isinstance(entry, kind):
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        raise NovoicError(f"{what} is not an object of {' or '.join(each.__name__ for each in kinds)}")
+    return entry
+
+
+def _object(item: str) -> object:
+    module, _, name = item.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -1,0 +1,116 @@
+"""What a check found: the arithmetic of the checks, apart from Dagster."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pyarrow as pa
+
+from novoic_assets.features import values
+from novoic_assets.features.family import ALL, PATIENT, Status
+from novoic_assets.findings import Finding
+from novoic_assets.reasons import OK
+
+_CONTROL_MMSE: Final = 24  # below it, cognitive impairment is likely (Folstein et al. 1975)
+
+
+def reconciled(keys: Sequence[str], inputs: Sequence[str], reasons: Sequence[str]) -> Finding:
+    """Every input has exactly one row: in = ok + quarantined.
+
+    Args:
+        keys: The keys of the stage's rows.
+        inputs: The keys of its inputs, at the table versions that the stage read.
+        reasons: The outcome of each row.
+    """
+    ok = sum(reason == OK for reason in reasons)
+    counts = {"in": len(set(inputs)), "ok": ok, "quarantined": len(reasons) - ok}
+    passed = sorted(keys) == sorted(set(inputs)) and None not in reasons
+    return Finding(
+        "reconciled",
+        passed=passed,
+        is_error=True,
+        description=f"{counts['in']} in, {counts['ok']} ok, {counts['quarantined']} quarantined",
+        counts=counts,
+    )
+
+
+def patients_unique(patients: pa.Table) -> Finding:
+    """No patient has two valid rows: they could say different things, or be of different splits."""
+    valid = [row["patient"] for row in patients.to_pylist() if row["reason"] == OK]
+    count = len(valid) - len(set(valid))
+    return Finding(
+        "patients_unique", count == 0, is_error=True, description=f"{count} patients have a second valid row"
+    )
+
+
+def controls_impaired(patients: pa.Table) -> Finding:
+    """No control's MMSE is below 24: it may be a wrong label."""
+    count = sum(
+        row["ad_status"] == 0 and row["mmse"] is not None and row["mmse"] < _CONTROL_MMSE
+        for row in patients.to_pylist()
+        if row["reason"] == OK
+    )
+    return _warning("controls_unimpaired", count, f"controls have an MMSE below {_CONTROL_MMSE}")
+
+
+def without_patient_speech(transcripts: pa.Table) -> Finding:
+    """Every transcript has words of the patient."""
+    count = sum(row["reason"] == OK and row["patient_words"] == 0 for row in transcripts.to_pylist())
+    return _warning("patient_speech", count, "sessions have no patient speech")
+
+
+def wrong_lengths(column: pa.ChunkedArray, widths: Mapping[str, int]) -> Finding:
+    """Every vector has the length that the catalogue gives."""
+    count = values.wrong_lengths(column, widths)
+    return Finding(
+        "lengths", count == 0, is_error=True, description=f"{count} vectors have another length than declared"
+    )
+
+
+def not_finite(column: pa.ChunkedArray) -> Finding:
+    """Every vector that says `ok` is finite."""
+    count = values.not_finite(column)
+    return Finding("finite", count == 0, is_error=True, description=f"{count} vectors say ok and are not finite")
+
+
+def inaudible(column: pa.ChunkedArray) -> Finding:
+    """Every recording has energy above 60 Hz, and so has what the patient says in it."""
+    whole = values.count_with_status(column, ALL, Status.INAUDIBLE)
+    patient = values.count_with_status(column, PATIENT, Status.INAUDIBLE)
+    return Finding(
+        "audible",
+        passed=whole + patient == 0,
+        is_error=False,
+        description=f"{whole} recordings are not audible; in {patient} the patient is not",
+        counts={"recordings": whole, "patients": patient},
+    )
+
+
+def beyond_recording(overhang: pa.ChunkedArray, tolerance: float = 0.5) -> Finding:
+    """Every transcript ends within its recording, give or take half a second.
+
+    Args:
+        overhang: Seconds by which each transcript ends after its recording; null where there is none.
+        tolerance: Seconds by which it may.
+    """
+    count = sum(seconds is not None and seconds > tolerance for seconds in overhang.to_pylist())
+    return _warning("within_recording", count, "transcripts end after their recording")
+
+
+def rescaled(scales: pa.ChunkedArray) -> Finding:
+    """Every float recording has a full scale of 1."""
+    counts = Counter(scale for scale in scales.to_pylist() if scale not in (None, "unit"))
+    return Finding(
+        "full_scale",
+        passed=not counts,
+        is_error=False,
+        description=(
+            f"{counts['int16']} float recordings had the scale of int16 and were divided by 32768;"
+            f" {counts['over']} pass full scale and were left as they are"
+        ),
+        counts={"int16": counts["int16"], "over": counts["over"]},
+    )
+
+
+def _warning(name: str, count: int, what: str) -> Finding:
+    return Finding(name, passed=count == 0, is_error=False, description=f"{count} {what}", counts={"count": count})

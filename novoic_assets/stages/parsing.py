@@ -1,0 +1,115 @@
+"""The parsed stage's worker: a transcript file in, a row of `transcripts` out."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import pyarrow as pa
+
+from novoic_assets.engines.contract import SessionFunction
+from novoic_assets.fingerprints import fingerprint
+from novoic_assets.reasons import Reason, Refused
+from novoic_assets.sessions.transcript import MAX_BYTES, PARSER_VERSION, content_digest, parse_transcript
+from novoic_assets.stages.incremental import Wanted
+from novoic_assets.stages.stage import Stage, Upstream
+from novoic_assets.stages.worker import SessionWorker
+from novoic_assets.storage import schemas
+from novoic_assets.storage.files import Storage
+from novoic_assets.storage.store_tables import StoreTables
+
+TASKS: Final = pa.schema(
+    [
+        pa.field("session", pa.string()),
+        pa.field("refusal", pa.string()),
+        pa.field("path", pa.string()),
+        pa.field("size", pa.int64()),
+        pa.field("etag", pa.string()),
+    ]
+)
+
+
+_SECONDS_PER_FILE = 5e-4
+_SECONDS_PER_OBJECT = 2e-2  # of a request to a bucket, during which the core has nothing to do
+_SECONDS_PER_BYTE = 2e-7
+
+
+@dataclass(frozen=True)
+class ParseTranscripts(SessionWorker):
+    """Reads and parses transcripts.
+
+    Attributes:
+        raw: The raw folder.
+    """
+
+    raw: Storage
+    schema: ClassVar[pa.Schema] = schemas.TRANSCRIPTS
+
+    def compute(self, task: dict[str, Any]) -> dict[str, Any]:
+        """The row of one transcript."""
+        if task["size"] > MAX_BYTES:
+            raise Refused(Reason.FORBIDDEN_XML)
+        data = self.raw.open_listed(task["path"], task["size"], task["etag"]).readall()
+        transcript = parse_transcript(data, task["session"])
+        words = [word for segment in transcript.segments for word in segment.words]
+        return {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "content": content_digest(transcript),
+            "patient": transcript.patient,
+            "words": len(words),
+            "patient_words": sum(word.speaker == "patient" for word in words),
+            "end": max(segment.end for segment in transcript.segments),
+            "guidelines": transcript.guidelines,
+            "segments": [
+                {
+                    "start": segment.start,
+                    "end": segment.end,
+                    "words": [{"text": word.text, "speaker": word.speaker} for word in segment.words],
+                }
+                for segment in transcript.segments
+            ],
+        }
+
+
+class ParsedStage(Stage):
+    """Transcript files to segments and words."""
+
+    name = "parsed_transcripts"
+
+    def __init__(self, raw: Storage, tables: StoreTables) -> None:
+        self._raw = raw
+        self._files = tables.transcript_files
+        self.table = tables.transcripts
+
+    def versions(self) -> Mapping[str, int]:
+        """The version of the listing."""
+        return {self._files.name: self._files.snapshot().version}
+
+    def upstream(self) -> Upstream:
+        """The listed transcripts."""
+        snapshot = self._files.snapshot()
+        files: dict[str, list[dict[str, object]]] = {}
+        for row in snapshot.select(["path", "session", "size", "etag"]).to_pylist():
+            files.setdefault(row["session"], []).append(row)
+
+        per_file = _SECONDS_PER_OBJECT if self._raw.is_remote else _SECONDS_PER_FILE
+
+        def tasks(sessions: Sequence[str]) -> pa.Table:
+            rows = [
+                {**files[session][0], "refusal": str(Reason.AMBIGUOUS_TRANSCRIPT) if len(files[session]) > 1 else None}
+                for session in sessions
+            ]
+            return pa.Table.from_pylist(rows, schema=TASKS)
+
+        wanted = {
+            session: Wanted(
+                fingerprint(PARSER_VERSION, *(f"{row['path']} {row['size']} {row['etag']}" for row in rows)),
+                cost=per_file + _SECONDS_PER_BYTE * sum(row["size"] for row in rows),  # type: ignore[misc]
+            )
+            for session, rows in files.items()
+        }
+        return Upstream({self._files.name: snapshot.version}, wanted, tasks)
+
+    def function(self) -> SessionFunction:
+        """Parse transcripts."""
+        return ParseTranscripts(self._raw)

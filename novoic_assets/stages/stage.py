@@ -1,0 +1,260 @@
+"""How an incremental stage runs: plan, compute in chunks, commit each chunk, until nothing is left.
+
+Two runs may work on one store at once. Whatever the order of their commits, the tables end as the newest
+upstream tables ask for, because
+
+- a commit that meets another is derived anew against the tables as they are then (`_commit`),
+- a row is written only if it was computed from what the newest upstream tables ask for, and removed only
+  if they do not ask for it,
+- a stage ends only when its upstream tables have not moved since it last looked.
+"""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from novoic_assets.engines.contract import SessionEngine, SessionFunction
+from novoic_assets.errors import NovoicError
+from novoic_assets.features.values import merge_rows
+from novoic_assets.fingerprints import fingerprint
+from novoic_assets.progress import Pace
+from novoic_assets.reasons import OK
+from novoic_assets.stages.incremental import Plan, Present, Wanted, plan
+from novoic_assets.storage.tables import CommitConflictError, Snapshot, Table
+
+_CHUNK_SESSIONS: Final = 250  # sessions of a chunk for each core
+_CHUNK_SECONDS: Final = 60.0  # seconds of work of a chunk for each core
+_MAX_ROUNDS: Final = 20
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """What a stage reads, at one moment.
+
+    Attributes:
+        versions: Version of each upstream table.
+        wanted: What each row of the stage's table should be computed from.
+        tasks: Makes the tasks of some sessions: columns `session` and what the function needs.
+    """
+
+    versions: Mapping[str, int]
+    wanted: Mapping[str, Wanted]
+    tasks: Callable[[Sequence[str]], pa.Table]
+
+
+class Stage(ABC):
+    """An incremental stage: where its rows go, what they are made from, and how."""
+
+    name: str
+    table: Table
+
+    @abstractmethod
+    def versions(self) -> Mapping[str, int]:
+        """The versions of the upstream tables now."""
+
+    @abstractmethod
+    def upstream(self) -> Upstream:
+        """What there is to read now."""
+
+    @abstractmethod
+    def function(self) -> SessionFunction:
+        """Computes rows from tasks. Tasks have a column `compute`: the families to compute."""
+
+
+@dataclass
+class StageReport:
+    """What a stage did.
+
+    Attributes:
+        versions: Versions of the tables it read and, by its own name, of the one it wrote.
+        reasons: Number of rows by outcome.
+        data_version: Hash of what all rows were computed from, and their outcomes.
+        new: Number of sessions computed for the first time.
+        changed: Number of sessions computed again.
+        removed: Number of rows removed.
+        unchanged: Number of rows left as they were.
+        seconds: Seconds that computing took.
+        seconds_of_audio: Seconds of the recordings that were decoded.
+        details: Number of internal errors by exception and place.
+    """
+
+    versions: dict[str, int]
+    reasons: dict[str, int]
+    data_version: str
+    new: int = 0
+    changed: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    seconds: float = 0.0
+    seconds_of_audio: float = 0.0
+    details: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def quarantined(self) -> int:
+        """Number of rows that were refused."""
+        return sum(count for reason, count in self.reasons.items() if reason != OK)
+
+
+def run_stage(stage: Stage, engine: SessionEngine, log: Callable[[str], None]) -> StageReport:
+    """Bring a stage's table up to date.
+
+    Args:
+        stage: The stage.
+        engine: What computes.
+        log: Takes lines on the progress.
+
+    Returns:
+        What was done.
+
+    Raises:
+        NovoicError: The storage or a worker failed; what was committed until then stays.
+    """
+    new = changed = removed = 0
+    seconds = seconds_of_audio = 0.0
+    for _ in range(_MAX_ROUNDS):
+        upstream = stage.upstream()
+        todo = plan(upstream.wanted, _present(stage.table.snapshot()))
+        new += len(todo.new)
+        changed += len(todo.changed)
+        removed += len(todo.removed)
+        pace = Pace(stage.name, len(todo.pending), sum(upstream.wanted[key].cost for key in todo.pending), log)
+        if todo.pending and todo.unchanged:
+            log(f"{todo.unchanged:,} sessions were done already, {len(todo.pending):,} are to do")
+        # Without work the engine is not even asked how large it is: Spark would start for that.
+        for chunk in _chunks(todo.pending, upstream.wanted, engine.parallelism) if todo.pending else ():
+            _commit(stage, upstream, _compute(stage, engine, upstream, todo, chunk, pace), chunk)
+        if todo.removed:
+            _commit(stage, upstream, stage.table.schema.empty_table(), todo.removed)
+        seconds += pace.elapsed
+        seconds_of_audio += pace.seconds_of_audio
+        if stage.versions() == upstream.versions:
+            break
+    else:
+        raise NovoicError(f"the inputs of {stage.name} kept changing while it ran; run again when they are still")
+    if new + changed + removed:
+        stage.table.snapshot().tidy()
+    report = _report(stage, upstream)
+    report.new, report.changed, report.removed, report.unchanged = new, changed, removed, todo.unchanged
+    report.seconds, report.seconds_of_audio = seconds, seconds_of_audio
+    return report
+
+
+def _compute(
+    stage: Stage, engine: SessionEngine, upstream: Upstream, todo: Plan, chunk: Sequence[str], pace: Pace
+) -> pa.Table:
+    tasks = upstream.tasks(chunk)
+    order = tasks["session"].to_pylist()
+    compute = pa.array([list(todo.families[session]) for session in order], pa.list_(pa.string()))
+    costs = {session: upstream.wanted[session].cost for session in order}
+    batches = []
+    for batch in engine.map(stage.function(), tasks.append_column("compute", compute), list(costs.values())):
+        batches.append(batch)
+        cost = sum(costs[session] for session in batch["session"].to_pylist())
+        audio = pc.sum(batch["seconds"]).as_py() if "seconds" in batch.schema.names else None
+        pace.advance(batch.num_rows, cost, audio or 0.0)
+    return pa.Table.from_batches(batches)
+
+
+def _commit(stage: Stage, upstream: Upstream, rows: pa.Table, keys: Sequence[str]) -> None:
+    """Put a chunk's rows in the place of the table's, or drop rows whose inputs are gone."""
+    while True:
+        newest = upstream if stage.versions() == upstream.versions else stage.upstream()
+        snapshot = stage.table.snapshot()
+        fresh = _still_wanted(rows, upstream.wanted, newest.wanted)
+        if "families" in stage.table.schema.names:
+            fresh = _with_families(fresh, upstream.wanted, snapshot)
+        written = set(fresh["session"].to_pylist())
+        replaced = [key for key in keys if key in written or key not in newest.wanted]
+        if not replaced:
+            return
+        try:
+            snapshot.replace(fresh, replaced)
+        except CommitConflictError:
+            continue
+        return
+
+
+def _still_wanted(rows: pa.Table, used: Mapping[str, Wanted], newest: Mapping[str, Wanted]) -> pa.Table:
+    sessions = rows["session"].to_pylist()
+    keep = [session in newest and newest[session].fingerprint == used[session].fingerprint for session in sessions]
+    rows = rows.filter(pa.array(keep, pa.bool_()))
+    marks = [used[session].fingerprint for session in rows["session"].to_pylist()]
+    return _set_column(rows, "fingerprint", pa.array(marks, pa.string()))
+
+
+def _with_families(rows: pa.Table, used: Mapping[str, Wanted], snapshot: Snapshot) -> pa.Table:
+    """Add the families that the table has already to rows for which others were computed."""
+    sessions = rows["session"].to_pylist()
+    present = {
+        row["session"]: row
+        for row in snapshot.select(["session", "fingerprint", "families", "values"], sessions).to_pylist()
+    }
+    families: list[list[dict[str, str]]] = []
+    values: list[list[dict[str, Any]]] = []
+    for session, reason, computed in zip(sessions, rows["reason"].to_pylist(), rows["values"].to_pylist(), strict=True):
+        if reason != OK:
+            families.append([])
+            values.append([])
+            continue
+        old = present.get(session)
+        if old is None or old["fingerprint"] != used[session].fingerprint:
+            old = {"families": [], "values": []}
+        marks = {mark["family"]: mark["fingerprint"] for mark in old["families"]}
+        marks.update({value["family"]: used[session].families[value["family"]] for value in computed})
+        families.append([{"family": name, "fingerprint": mark} for name, mark in sorted(marks.items())])
+        values.append(merge_rows(old["values"], computed))
+    rows = _set_column(rows, "families", pa.array(families, snapshot.schema.field("families").type))
+    return _set_column(rows, "values", pa.array(values, snapshot.schema.field("values").type))
+
+
+def _set_column(rows: pa.Table, name: str, column: pa.Array) -> pa.Table:
+    index = rows.schema.get_field_index(name)
+    return rows.append_column(name, column) if index < 0 else rows.set_column(index, name, column)
+
+
+def _present(snapshot: Snapshot) -> dict[str, Present]:
+    has_families = "families" in snapshot.schema.names
+    columns = ["session", "fingerprint", "reason", *(["families"] if has_families else [])]
+    return {
+        row["session"]: Present(
+            fingerprint=row["fingerprint"],
+            families={mark["family"]: mark["fingerprint"] for mark in row.get("families") or []},
+            reason=row["reason"],
+        )
+        for row in snapshot.select(columns).to_pylist()
+    }
+
+
+def _chunks(pending: Sequence[str], wanted: Mapping[str, Wanted], parallelism: int) -> Iterator[list[str]]:
+    """Cut the pending sessions into chunks that are committed one by one.
+
+    A chunk bounds what a killed run loses; it grows with the cores, since it ends when its slowest task does.
+    """
+    chunk: list[str] = []
+    seconds = 0.0
+    for session in pending:
+        cost = wanted[session].cost
+        if chunk and (len(chunk) >= _CHUNK_SESSIONS * parallelism or seconds + cost > _CHUNK_SECONDS * parallelism):
+            yield chunk
+            chunk, seconds = [], 0.0
+        chunk.append(session)
+        seconds += cost
+    if chunk:
+        yield chunk
+
+
+def _report(stage: Stage, upstream: Upstream) -> StageReport:
+    snapshot = stage.table.snapshot()
+    families = ["families"] if "families" in snapshot.schema.names else []
+    rows = snapshot.select(["session", "fingerprint", "reason", "detail", *families]).to_pylist()
+    return StageReport(
+        versions={**upstream.versions, stage.table.name: snapshot.version},
+        reasons=dict(Counter(row["reason"] for row in rows)),
+        data_version=fingerprint(*(repr(sorted(row.items())) for row in rows)),
+        details=dict(Counter(row["detail"] for row in rows if row["detail"])),
+    )

@@ -1,0 +1,53 @@
+"""The tables of a store, by name. Nothing here imports Dagster."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from novoic_assets.storage import schemas
+from novoic_assets.storage.files import Storage
+from novoic_assets.storage.tables import Table
+
+
+@dataclass(frozen=True)
+class StoreTables:
+    """The tables of a store.
+
+    Attributes:
+        storage: The store.
+    """
+
+    storage: Storage
+
+    @property
+    def patients(self) -> Table:
+        """The metadata, a row a line."""
+        return self._table("patients", schemas.PATIENTS, "row")
+
+    @property
+    def transcript_files(self) -> Table:
+        """The transcripts as listed, a row a file."""
+        return self._table("transcript_files", schemas.FILES, "path")
+
+    @property
+    def audio_files(self) -> Table:
+        """The recordings as listed, a row a file."""
+        return self._table("audio_files", schemas.FILES, "path")
+
+    @property
+    def transcripts(self) -> Table:
+        """The parsed transcripts, a row a session."""
+        return self._table("transcripts", schemas.TRANSCRIPTS, "session")
+
+    @property
+    def text_features(self) -> Table:
+        """The text features, a row a session."""
+        return self._table("text_features", schemas.TEXT_FEATURES, "session")
+
+    @property
+    def audio_features(self) -> Table:
+        """The audio features, a row a session."""
+        return self._table("audio_features", schemas.AUDIO_FEATURES, "session")
+
+    def _table(self, name: str, schema: pa.Schema, key: str) -> Table:
+        return Table(self.storage, name, schema, key)
