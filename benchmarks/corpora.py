@@ -1,35 +1,51 @@
-"""Corpora to measure with: speech-like recordings, transcripts of matching length, metadata.
+"""Corpora to measure with: recordings of real speech, transcripts of English sentences, metadata.
 
-For volume, a few dozen distinct recordings are hard-linked under the names of many sessions; transcripts are each
-session's own. Everything depends on its arguments alone.
+A recording is put together from excerpts of real utterances: an investigator and a patient take turns, each with the
+voice of one speaker. Its transcript has a segment for each excerpt, at the excerpt's own times, with the words of
+the sample corpus's sentences at the rate of talk. Everything depends on the arguments alone.
+
+For volume, many sessions share few recordings by hard links; each session has a transcript of its own.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import soundfile
+import soxr
 from numpy.typing import NDArray
 
-from novoic_assets.synthetic.corpus import CorpusSettings, make_conversation, make_recording, plan_corpus
+from novoic_assets.synthetic.corpus import CorpusSettings, make_conversation, plan_corpus
 
 Pcm = NDArray[np.int16]
+Speaker = Literal["patient", "investigator"]
 
-WORDS_PER_SECOND: Final = 2.5  # 150 a minute
-_PATIENT_SECONDS: Final = 10.0  # of a turn
-_INVESTIGATOR_SECONDS: Final = 4.0
-_PAUSE_SECONDS: Final = 0.25
-_VOCABULARY: Final = 8_000
+RATE: Final = 16_000
+"""Samples per second of the corpora."""
+
+_SPEAKERS: Final[tuple[Speaker, ...]] = ("investigator", "patient", "patient")  # of the segments, in turn
+_SEGMENT_SECONDS: Final = (1.5, 4.5)
+_PAUSE_SECONDS: Final = (0.2, 0.6)
+_WORDS_PER_SECOND: Final = 2.8  # of a segment; pauses included, 150 a minute
+_LARGEST_NOISE: Final = 2  # of 32,767: a room is never digitally silent
 _TOKENS_PER_OWN_WORD: Final = 500  # how often a session has a word that no other has
 _SESSIONS_PER_PATIENT: Final = 1.2
-_SYLLABLES: Final = [first + vowel for first in "bdfghklmnprstvwz" for vowel in "aeiou"]
+_BASE_SECONDS: Final = 900.0  # of a long recording, which repeats it
 _MADE: Final = "corpus.json"
+
+
+class Segment(NamedTuple):
+    """A stretch of one speaker's speech, in seconds from the start of the recording."""
+
+    start: float
+    end: float
+    speaker: Speaker
 
 
 @dataclass(frozen=True)
@@ -51,20 +67,61 @@ class Corpus:
     words: int
 
 
-def speech(seconds: float, rate: int, seed: int = 0) -> Pcm:
-    """Speech-like mono samples: a quarter of an hour of synthetic conversation at most, then from its start again."""
-    minutes = min(15.0, seconds / 60)
-    pieces = max(1, round(minutes))
-    settings = CorpusSettings(sessions=pieces, minutes=max(0.1, minutes / pieces), sample_rate=rate, seed=seed)
-    _, sessions = plan_corpus(settings)
-    parts = [make_recording(session, make_conversation(session, settings), settings) for session in sessions]
-    samples = np.rint(np.concatenate(parts) * 32_767).astype(np.int16)
-    return np.resize(samples, round(seconds * rate))
+def read_voices(folder: Path) -> list[Pcm]:
+    """Read real utterances.
+
+    Args:
+        folder: Holds WAV or FLAC files at any depth. A file's name begins with its speaker, and a `-` if there is
+            more, as in LibriSpeech.
+
+    Returns:
+        The speech of each speaker, mono at 16 kHz, all utterances one after the other; empty without files.
+    """
+    voices: dict[str, list[Pcm]] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".wav", ".flac"}):
+        samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+        voices.setdefault(path.stem.partition("-")[0], []).append(soxr.resample(samples[:, 0], rate, RATE))
+    return [np.concatenate(utterances) for utterances in voices.values()]
 
 
-def write_recording(path: Path, seconds: float, rate: int, channels: int = 1) -> None:
-    """Write a PCM_16 WAV file of speech in pieces, so that it may be longer than memory."""
-    piece = speech(min(seconds, 60.0 * 15), rate)
+def converse(seconds: float, voices: Sequence[Pcm], seed: int) -> tuple[Pcm, list[Segment]]:
+    """Put a session together from excerpts of two voices.
+
+    Args:
+        seconds: Its length; at least one excerpt of each speaker fits in, however short it is.
+        voices: Of which the seed chooses one for the patient and another for the investigator, if there is another.
+        seed: Decides everything else.
+
+    Returns:
+        Samples at 16 kHz, and the segments in order.
+    """
+    rng = np.random.default_rng(seed)
+    patient = seed % len(voices)
+    investigator = (patient + int(rng.integers(1, max(2, len(voices))))) % len(voices)
+    spoken = {"patient": voices[patient], "investigator": voices[investigator]}
+    gain = {speaker: rng.uniform(0.5, 1.0) for speaker in spoken}
+    shortest, longest = min(_SEGMENT_SECONDS[0], 0.25 * seconds), min(_SEGMENT_SECONDS[1], 0.35 * seconds)
+    least, most = (min(limit, 0.1 * seconds) for limit in _PAUSE_SECONDS)
+    samples = rng.integers(-_LARGEST_NOISE, _LARGEST_NOISE, round(seconds * RATE), np.int16, endpoint=True)
+    segments: list[Segment] = []
+    start = rng.uniform(least, most)
+    for speaker in cycle(_SPEAKERS):
+        first, count = round(start * RATE), round(rng.uniform(shortest, longest) * RATE)
+        if first + count > len(samples):
+            break
+        voice = spoken[speaker]
+        excerpt = np.take(voice, np.arange(count) + int(rng.integers(len(voice))), mode="wrap")
+        samples[first : first + count] = gain[speaker] * excerpt
+        segments.append(Segment(round(first / RATE, 6), round((first + count) / RATE, 6), speaker))
+        start = (first + count) / RATE + rng.uniform(least, most)
+    return samples, segments
+
+
+def write_recording(path: Path, voices: Sequence[Pcm], seconds: float, rate: int, channels: int = 1) -> None:
+    """Write a PCM_16 WAV file of speech in pieces, so that it may be longer than memory, and its segments beside it."""
+    length = min(seconds, _BASE_SECONDS)
+    spoken, segments = converse(length, voices, seed=0)
+    piece = soxr.resample(spoken, RATE, rate)
     # The channels differ by level, as those of one room's microphones do.
     frames = np.stack([piece // (1 + channel) for channel in range(channels)], axis=1).astype(np.int16)
     left = round(seconds * rate)
@@ -72,79 +129,73 @@ def write_recording(path: Path, seconds: float, rate: int, channels: int = 1) ->
         while left > 0:
             file.write(frames[:left])
             left -= len(frames)
+    shifts = np.arange(0.0, seconds, length)
+    repeated = [Segment(start + shift, end + shift, speaker) for shift in shifts for start, end, speaker in segments]
+    _write_segments(path, [segment for segment in repeated if segment.end <= seconds])
 
 
-def turns(seconds: float) -> list[tuple[float, float, str]]:
-    """Start, end and speaker of the turns of a session: investigator and patient in turn, up to its end."""
-    found: list[tuple[float, float, str]] = []
-    start = 0.0
-    lengths = cycle([("investigator", _INVESTIGATOR_SECONDS), ("patient", _PATIENT_SECONDS)])
-    if seconds < _INVESTIGATOR_SECONDS + _PATIENT_SECONDS:
-        lengths = cycle([("investigator", 0.3 * seconds), ("patient", 0.6 * seconds)])
-    for speaker, length in lengths:
-        end = min(start + length, seconds)
-        if end - start < 0.1:
-            break
-        found.append((round(start, 2), round(end, 2), speaker))
-        start = end + _PAUSE_SECONDS
-    return found
+def _write_segments(recording: Path, segments: Sequence[Segment]) -> None:
+    recording.with_suffix(".json").write_text(json.dumps(segments), "utf-8")
+
+
+def read_segments(recording: Path) -> list[Segment]:
+    """The segments of a recording that this module wrote."""
+    return [Segment(*each) for each in json.loads(recording.with_suffix(".json").read_text("utf-8"))]
 
 
 class Words:
-    """Draws words by Zipf's law from some thousands; a rare one is the session's own."""
+    """English sentences of the sample corpus, as they are said by patients and by investigators."""
 
     def __init__(self) -> None:
-        rng = np.random.default_rng(0)
-        words: dict[str, None] = {}
-        while len(words) < _VOCABULARY:
-            words["".join(rng.choice(_SYLLABLES, size=rng.integers(1, 5)))] = None
-        self._words = list(words)
-        weights = 1 / np.arange(1, _VOCABULARY + 1)
-        self._cumulative = np.cumsum(weights / weights.sum())
+        settings = CorpusSettings(sessions=24, minutes=5.0)
+        self._said: dict[str, list[str]] = {"patient": [], "investigator": []}
+        for session in plan_corpus(settings)[1]:
+            for segment in make_conversation(session, settings).segments:
+                for part in segment.parts:
+                    self._said[part.speaker].extend(part.words)
 
-    def draw(self, count: int, session: int, seed: int = 0) -> list[str]:
-        """The words of a session, in order."""
-        rng = np.random.default_rng([seed, session])
-        places = np.searchsorted(self._cumulative, rng.random(count)).clip(max=_VOCABULARY - 1)
-        words = [self._words[place] for place in places]
-        for number, place in enumerate(np.flatnonzero(rng.random(count) < 1 / _TOKENS_PER_OWN_WORD)):
-            words[place] = f"{words[place]}x{session}y{number}"
+    def draw(self, speaker: Speaker, count: int, rng: np.random.Generator, mark: str = "") -> list[str]:
+        """Words and punctuation marks from anywhere in the sentences, in order.
+
+        Args:
+            speaker: Whose.
+            count: How many.
+            rng: Decides where they begin.
+            mark: Makes one word in 500 the session's own; without it no word is.
+        """
+        said = self._said[speaker]
+        first = int(rng.integers(len(said)))
+        words = [said[place % len(said)] for place in range(first, first + count)]
+        if mark:
+            for number, place in enumerate(np.flatnonzero(rng.random(count) < 1 / _TOKENS_PER_OWN_WORD)):
+                words[place] = f"{words[place]}x{mark}y{number}"
         return words
 
 
-def transcript(session: str, patient: str, seconds: float, words: Sequence[str]) -> str:
-    """The XML of a transcript."""
-    given = iter(words)
-    speakers = {"patient": patient, "investigator": "_inv"}
+def transcript(session: str, patient: str, said: Sequence[tuple[Segment, Sequence[str]]]) -> str:
+    """The XML of a transcript: its segments and the words of each."""
+    ids = {"patient": patient, "investigator": "_inv"}
     body = []
-    for index, (start, end, speaker) in enumerate(turns(seconds)):
-        opening = f'<w speakerid="{speakers[speaker]}">'
-        spoken = "".join(f"{opening}{word}</w>\n" for word in islice(given, _count(start, end)))
-        body.append(f'<segment segmentid="{session}_{index}" tstart="{start}" tend="{end}">\n{spoken}</segment>\n')
+    for number, (segment, words) in enumerate(said):
+        opening = f'<w speakerid="{ids[segment.speaker]}">'
+        spoken = "".join(f"{opening}{word}</w>\n" for word in words)
+        times = f'tstart="{segment.start}" tend="{segment.end}"'
+        body.append(f'<segment segmentid="{session}_{number}" {times}>\n{spoken}</segment>\n')
     return (
         '<?xml version="1.0" encoding="utf-8"?>\n'
-        f"<root><metadata><sessionid>{session}</sessionid><speakerids>{patient},_inv</speakerids></metadata>\n"
-        f"<transcript>\n{''.join(body)}</transcript></root>\n"
+        f"<root><metadata><guidelines>chat</guidelines><sessionid>{session}</sessionid>"
+        f"<speakerids>{patient},_inv</speakerids></metadata>\n<transcript>\n{''.join(body)}</transcript></root>\n"
     )
 
 
-def word_count(seconds: float) -> int:
-    """The number of words of a session."""
-    return sum(_count(start, end) for start, end, _ in turns(seconds))
-
-
-def _count(start: float, end: float) -> int:
-    return max(1, round((end - start) * WORDS_PER_SECOND))
-
-
-def write_corpus(folder: Path, sessions: int, lengths: Sequence[float], rate: int = 16_000) -> Corpus:
+def write_corpus(folder: Path, voices: Sequence[Pcm], sessions: int, lengths: Sequence[float]) -> Corpus:
     """Write a raw folder, unless it is there.
 
     Args:
         folder: Where.
+        voices: Of whom to take the speech.
         sessions: Number of sessions.
         lengths: Seconds of each distinct recording; the sessions take them in turn.
-        rate: Samples per second.
     """
     made = folder / _MADE
     if made.exists():
@@ -153,13 +204,18 @@ def write_corpus(folder: Path, sessions: int, lengths: Sequence[float], rate: in
     for name in ("text", "audio", "recordings"):
         (folder / name).mkdir(parents=True)
     lengths = lengths[:sessions]
-    audio_bytes = _write_recordings(folder, lengths, rate)
-    draw, n_words = Words(), 0
+    audio_bytes = 0
+    for index, seconds in enumerate(lengths):
+        samples, segments = converse(seconds, voices, seed=index)
+        path = _recording(folder, index)
+        soundfile.write(path, samples, RATE, subtype="PCM_16")
+        _write_segments(path, segments)
+        audio_bytes += path.stat().st_size
+    words, n_words = Words(), 0
     for index in range(sessions):
-        seconds = lengths[index % len(lengths)]
-        _write_transcript(folder, index, sessions, seconds, draw)
-        (folder / "audio" / f"{name_of(index)}.wav").hardlink_to(_recording(folder, index % len(lengths)))
-        n_words += word_count(seconds)
+        recording = _recording(folder, index % len(lengths))
+        n_words += _write_transcript(folder, index, sessions, read_segments(recording), words)
+        _audio(folder, index).hardlink_to(recording)
     _write_metadata(folder, _patients(sessions))
     seconds = sum(lengths[index % len(lengths)] for index in range(sessions))
     corpus = Corpus(sessions, seconds, len(lengths), audio_bytes, n_words)
@@ -167,59 +223,60 @@ def write_corpus(folder: Path, sessions: int, lengths: Sequence[float], rate: in
     return corpus
 
 
-def change(folder: Path, corpus: Corpus, seconds: float, share: float) -> int:
-    """Give some sessions of a corpus whose recordings are equally long another transcript and recording.
+def change(folder: Path, corpus: Corpus, share: float) -> int:
+    """Give some sessions of a corpus another recording and transcript.
 
     Args:
         folder: The corpus.
         corpus: What is in it.
-        seconds: Length of each recording.
         share: Part of the sessions to change.
 
     Returns:
         How many were changed.
     """
-    draw = Words()
+    words = Words()
     count = max(1, round(share * corpus.sessions))
     for index in range(0, corpus.sessions, corpus.sessions // count)[:count]:
-        _write_transcript(folder, index, corpus.sessions, seconds, draw, seed=1)
-        path = folder / "audio" / f"{name_of(index)}.wav"
-        path.unlink()
-        shutil.copyfile(_recording(folder, (index + 1) % corpus.recordings), path)
+        recording = _recording(folder, (index + 1) % corpus.recordings)
+        _write_transcript(folder, index, corpus.sessions, read_segments(recording), words, seed=1)
+        _audio(folder, index).unlink()
+        shutil.copyfile(recording, _audio(folder, index))
     os.sync()
     return count
-
-
-def name_of(index: int) -> str:
-    """A session's name."""
-    return f"B{index:06d}"
-
-
-def _write_recordings(folder: Path, lengths: Sequence[float], rate: int) -> int:
-    base = speech(15 * 60 if max(lengths) > 60 else 4 * max(lengths), rate)
-    total = 0
-    for index, seconds in enumerate(lengths):
-        # Each begins elsewhere and has its own level, so that no two are alike.
-        samples = np.resize(np.roll(base, -index * len(base) // len(lengths)), round(seconds * rate))
-        path = _recording(folder, index)
-        soundfile.write(path, (samples * (0.97**index)).astype(np.int16), rate, subtype="PCM_16")
-        total += path.stat().st_size
-    return total
 
 
 def _recording(folder: Path, index: int) -> Path:
     return folder / "recordings" / f"{index:03d}.wav"
 
 
+def _audio(folder: Path, index: int) -> Path:
+    return folder / "audio" / f"{_name(index)}.wav"
+
+
+def _name(index: int) -> str:
+    return f"B{index:06d}"
+
+
 def _patients(sessions: int) -> int:
     return max(1, round(sessions / _SESSIONS_PER_PATIENT))
 
 
-def _write_transcript(folder: Path, index: int, sessions: int, seconds: float, draw: Words, seed: int = 0) -> None:
-    name = name_of(index)
-    words = draw.draw(word_count(seconds), index, seed)
-    text = transcript(name, f"P{index % _patients(sessions):06d}", seconds, words)
-    (folder / "text" / f"{name}.xml").write_text(text, "utf-8")
+def _write_transcript(
+    folder: Path, index: int, sessions: int, segments: Sequence[Segment], words: Words, seed: int = 0
+) -> int:
+    """Write a session's transcript, and return its number of words."""
+    rng = np.random.default_rng([seed, index])
+    counts = [max(1, round((segment.end - segment.start) * _WORDS_PER_SECOND)) for segment in segments]
+    left: dict[Speaker, Iterator[str]] = {}
+    for speaker in ("patient", "investigator"):
+        total = sum(count for segment, count in zip(segments, counts, strict=True) if segment.speaker == speaker)
+        left[speaker] = iter(words.draw(speaker, total, rng, mark=f"{index}"))
+    said = [
+        (segment, list(islice(left[segment.speaker], count))) for segment, count in zip(segments, counts, strict=True)
+    ]
+    text = transcript(_name(index), f"P{index % _patients(sessions):06d}", said)
+    (folder / "text" / f"{_name(index)}.xml").write_text(text, "utf-8")
+    return sum(counts)
 
 
 def _write_metadata(folder: Path, patients: int) -> None:

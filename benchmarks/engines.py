@@ -7,19 +7,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from benchmarks.common import WORKERS, Figures, require
-from benchmarks.corpora import turns
 from novoic_assets.engines.contract import SessionEngine, SessionFunction
 from novoic_assets.engines.pool import PoolEngine
 from novoic_assets.engines.spark import SparkEngine
 from novoic_assets.reasons import OK, Reason
-from novoic_assets.stages.audio import TASKS as AUDIO_TASKS
-from novoic_assets.stages.audio import ComputeAudio
-from novoic_assets.storage.files import Storage
+from novoic_assets.stages.stage import Stage
 from novoic_assets_tests.spark_cluster import has_java, spark_cluster
 
 if TYPE_CHECKING:
@@ -32,6 +29,7 @@ CLUSTER: Final = "spark cluster"
 _TOTAL_COST: Final = 100.0  # seconds that tasks claim to take together: too long for the pool to work inline
 _NOTHINGS: Final = 16  # tasks without work, enough that every worker gets some
 _STARTED_WITHIN: Final = 60.0  # seconds
+_COMPUTE: Final = pa.field("compute", pa.list_(pa.string()))  # the families to compute of a task
 
 
 def missing(kind: str) -> str | None:
@@ -39,23 +37,26 @@ def missing(kind: str) -> str | None:
     return "there is no Java" if kind != POOL and not has_java() else None
 
 
-def measure(kind: str, raw: str, repeats: int) -> Figures:
-    """Time an engine on the audio stage's work.
+def measure(kind: str, stage: Stage, repeats: int) -> Figures:
+    """Time an engine on the work of a stage.
 
     Args:
         kind: Which engine.
-        raw: The corpus: PCM_16 recordings at 16 kHz.
+        stage: The audio stage, with sessions that have not been computed.
         repeats: How often to do the work.
 
     Returns:
         Seconds of start-up, which ends when every worker has answered once, and of the work, sorted.
     """
-    function = ComputeAudio(Storage(raw, "NOVOIC_RAW"), "")
-    work, costs = _tasks(Path(raw))
+    upstream = stage.upstream()
+    work = upstream.tasks(sorted(upstream.wanted))
+    work = work.append_column(_COMPUTE, pa.array([["mfcc"]] * work.num_rows, _COMPUTE.type))
+    sizes = work["size"].to_pylist()
+    costs = [_TOTAL_COST * size / sum(sizes) for size in sizes]
     nothing = pa.Table.from_pylist(
-        [{"session": f"N{i}", "refusal": str(Reason.NO_AUDIO), "turns": [], "compute": []} for i in range(_NOTHINGS)],
-        schema=work.schema,
+        [{"session": f"N{i}", "refusal": str(Reason.NO_AUDIO)} for i in range(_NOTHINGS)], schema=work.schema
     )
+    function = stage.function()
     start = time.perf_counter()
     with _started(kind) as engine:
         _map(engine, function, nothing, [_TOTAL_COST / _NOTHINGS] * _NOTHINGS)
@@ -77,27 +78,6 @@ def _map(
     wall = time.perf_counter() - start
     require(sum(batch.num_rows for batch in batches) == tasks.num_rows, "an engine has lost sessions")
     return wall, sum(reason == OK for batch in batches for reason in batch["reason"].to_pylist())
-
-
-def _tasks(raw: Path) -> tuple[pa.Table, list[float]]:
-    storage = Storage(str(raw), "NOVOIC_RAW")
-    rows: list[dict[str, Any]] = []
-    for info in sorted(storage.list("audio"), key=lambda info: info.path):
-        said = turns((info.size - 44) / 32_000)
-        rows.append(
-            {
-                "session": Path(info.path).stem,
-                "path": info.path,
-                "size": info.size,
-                "etag": info.etag,
-                "end": said[-1][1],
-                "turns": [{"start": start, "end": end, "speaker": speaker} for start, end, speaker in said],
-                "compute": ["mfcc"],
-            }
-        )
-    total = sum(row["size"] for row in rows)
-    schema = AUDIO_TASKS.append(pa.field("compute", pa.list_(pa.string())))
-    return pa.Table.from_pylist(rows, schema=schema), [_TOTAL_COST * row["size"] / total for row in rows]
 
 
 @contextmanager

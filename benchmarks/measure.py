@@ -66,16 +66,22 @@ def now() -> str:
 
 
 def own_peak_bytes() -> int:
-    """Largest resident memory of this process so far.
+    """Largest resident memory of this process so far, or since `forget_peak`.
 
-    Where the kernel tells it, it is that of the program alone; `ru_maxrss` would begin with the peak of the
-    process that started it.
+    Where the kernel tells it, it is that of the program alone; `ru_maxrss` begins with the peak of the process that
+    started it.
     """
-    status = _status(os.getpid())
+    status = _kilobytes(_PROC / "self" / "status")
     if "VmHWM" in status:
         return status["VmHWM"]
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest if sys.platform == "darwin" else largest * 1024
+
+
+def forget_peak() -> int:
+    """Start the peak of this process anew at what it holds now, and return that; on Linux only."""
+    (_PROC / "self" / "clear_refs").write_text("5", "ascii")
+    return own_peak_bytes()
 
 
 def child(function: str, **arguments: Any) -> Figures:  # noqa: ANN401 - whatever JSON holds
@@ -104,29 +110,6 @@ def _tail(text: str) -> str:
     return "\n".join(text.splitlines()[-_LINES_OF_A_FAILURE:])
 
 
-@dataclass
-class Peak:
-    """Largest memory in bytes.
-
-    Attributes:
-        rss: Resident memory, what is shared with other processes counted in full.
-        pss: What is shared counted by its share; 0 where the kernel does not tell.
-        uss: What is the process's alone; 0 where the kernel does not tell.
-    """
-
-    rss: int = 0
-    pss: int = 0
-    uss: int = 0
-
-    def include(self, other: "Peak") -> None:
-        """Raise each to another's if that is larger."""
-        self.rss, self.pss, self.uss = max(self.rss, other.rss), max(self.pss, other.pss), max(self.uss, other.uss)
-
-    def figures(self) -> Figures:
-        """For the JSON, in MB."""
-        return {f"{name}_mb": round(getattr(self, name) / 1e6, 1) for name in ("rss", "pss", "uss")}
-
-
 @dataclass(frozen=True)
 class Finished:
     """What a command took.
@@ -134,27 +117,33 @@ class Finished:
     Attributes:
         wall: Seconds.
         cpu: Seconds of CPU, its own and of all processes that it started and waited for.
-        parent: Peak memory of the command's own process.
-        worker: Peak memory among its worker processes; 0 where it had none.
-        together: Peak memory of all together.
-        samples: Over time: seconds, RSS of the command in MB, RSS of its largest worker in MB.
+        workers: Most worker processes at one time; 0 where the command did all the work.
+        workers_cpu: Seconds of CPU of all worker processes together.
+        parent: Largest resident memory of the command's own process, in bytes.
+        worker: The same of its largest worker process; 0 where it had none.
+        together: Largest memory of all processes together, in bytes; shared pages count once.
+        samples: Over time: seconds, resident MB of the command, resident MB of its largest worker.
     """
 
     wall: float
     cpu: float
-    parent: Peak
-    worker: Peak
-    together: Peak
+    workers: int
+    workers_cpu: float
+    parent: int
+    worker: int
+    together: int
     samples: list[tuple[float, float, float]]
 
     def figures(self) -> Figures:
-        """For the JSON."""
+        """For the JSON; 1 MB is 1,000,000 bytes."""
         return {
             "wall_s": round(self.wall, 2),
             "cpu_s": round(self.cpu, 2),
-            "parent": self.parent.figures(),
-            "worker": self.worker.figures(),
-            "together": self.together.figures(),
+            "workers": self.workers,
+            "workers_cpu_s": round(self.workers_cpu, 2),
+            "parent_mb": round(self.parent / 1e6, 1),
+            "worker_mb": round(self.worker / 1e6, 1),
+            "together_mb": round(self.together / 1e6, 1),
         }
 
 
@@ -189,7 +178,9 @@ def run(argv: Sequence[str], *, folder: Path, env: Mapping[str, str], interval: 
             watch.stop()
     if process.returncode:
         raise BenchmarkError(f"{Path(argv[0]).name} failed:\n{_tail(log.read_text('utf-8', 'replace'))}")
-    return Finished(wall, usage.ru_utime + usage.ru_stime, watch.parent, watch.worker, watch.together, watch.samples)
+    cpu = usage.ru_utime + usage.ru_stime
+    workers_cpu = sum(watch.cpu.values())
+    return Finished(wall, cpu, watch.workers, workers_cpu, watch.parent, watch.worker, watch.together, watch.samples)
 
 
 def _without_settings(env: Mapping[str, str]) -> dict[str, str]:
@@ -198,17 +189,19 @@ def _without_settings(env: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class _Watch:
-    """Looks at the memory of a process and its descendants, in a thread of its own.
+    """Looks at a process and its descendants, in a thread of its own.
 
-    Peaks of resident memory are the kernel's own high-water marks, so nothing between two looks is missed but
-    the last moments before a process ends.
+    Peaks of resident memory are the kernel's own high-water marks, so that only the last moments before a process
+    ends are missed.
     """
 
     pid: int
     interval: float
-    parent: Peak = field(default_factory=Peak)
-    worker: Peak = field(default_factory=Peak)
-    together: Peak = field(default_factory=Peak)
+    workers: int = 0
+    parent: int = 0
+    worker: int = 0
+    together: int = 0
+    cpu: dict[int, float] = field(default_factory=dict)
     samples: list[tuple[float, float, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -227,38 +220,41 @@ class _Watch:
     def _look_on(self) -> None:
         start = time.perf_counter()
         while not self._over.wait(self.interval):
-            # Where there is no /proc, memory stays unknown and reads 0.
-            sums, own, largest = Peak(), 0, 0
-            for pid in _family(self.pid):
-                status = _status(pid)
-                present = status.get("VmRSS", 0)
-                pss, uss = _shares(pid)
-                peak = Peak(status.get("VmHWM", 0), pss, uss)
-                sums = Peak(sums.rss + present, sums.pss + pss, sums.uss + uss)
+            # Where there is no /proc, everything stays unknown and reads 0.
+            together, own, largest, workers = 0, 0, 0, 0
+            for pid, cpu in _processes(self.pid).items():
+                status = _kilobytes(_PROC / str(pid) / "status")
+                present, peak = status.get("VmRSS", 0), status.get("VmHWM", 0)
+                together += _kilobytes(_PROC / str(pid) / "smaps_rollup").get("Pss", present)
                 if pid == self.pid:
-                    self.parent.include(peak)
-                    own = present
+                    self.parent, own = max(self.parent, peak), present
                 elif _is_worker(pid):
-                    self.worker.include(peak)
-                    largest = max(largest, present)
-            self.together.include(sums)
+                    self.worker, largest = max(self.worker, peak), max(largest, present)
+                    self.cpu[pid] = cpu
+                    workers += 1
+            self.together = max(self.together, together)
+            self.workers = max(self.workers, workers)
             self.samples.append((round(time.perf_counter() - start, 2), round(own / 1e6, 1), round(largest / 1e6, 1)))
 
 
-def _family(root: int) -> list[int]:
-    """A process and its descendants; empty where there is no /proc."""
+def _processes(root: int) -> dict[int, float]:
+    """A process and its descendants, with the seconds of CPU of each; empty where there is no /proc."""
     children: dict[int, list[int]] = {}
+    cpu: dict[int, float] = {}
     for entry in _PROC.glob("[0-9]*/stat"):
         try:
-            # After the name, which is in brackets and may hold anything: state, then the parent.
-            parent = int(entry.read_text("utf-8", "replace").rpartition(")")[2].split()[1])
+            # After the name, in brackets, which may hold anything: state, parent, nine more, user and system time.
+            fields = entry.read_text("utf-8", "replace").rpartition(")")[2].split()
+            parent, ticks = int(fields[1]), int(fields[11]) + int(fields[12])
         except (OSError, IndexError, ValueError):
             continue
-        children.setdefault(parent, []).append(int(entry.parent.name))
-    found = [root] if (_PROC / str(root)).exists() else []
+        pid = int(entry.parent.name)
+        children.setdefault(parent, []).append(pid)
+        cpu[pid] = ticks / os.sysconf("SC_CLK_TCK")
+    found = [root] if root in cpu else []
     for pid in found:
         found.extend(children.get(pid, []))
-    return found
+    return {pid: cpu[pid] for pid in found}
 
 
 def _is_worker(pid: int) -> bool:
@@ -267,17 +263,6 @@ def _is_worker(pid: int) -> bool:
         return b"spawn_main" in (_PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
         return False
-
-
-def _status(pid: int) -> dict[str, int]:
-    """The memory lines of a process's status, in bytes; empty where there are none."""
-    return _kilobytes(_PROC / str(pid) / "status")
-
-
-def _shares(pid: int) -> tuple[int, int]:
-    """Proportional and private memory of a process, in bytes."""
-    lines = _kilobytes(_PROC / str(pid) / "smaps_rollup")
-    return lines.get("Pss", 0), lines.get("Private_Clean", 0) + lines.get("Private_Dirty", 0)
 
 
 def _kilobytes(path: Path) -> dict[str, int]:

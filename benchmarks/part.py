@@ -60,7 +60,7 @@ class Part:
     markdown: Callable[[Figures], str]
     targets: tuple[Target, ...] = ()
     plots: "Callable[[Figures], Mapping[str, Figure]]" = field(default=_no_plots)
-    missing: Callable[[], str | None] = field(default=lambda: None)
+    missing: Callable[[Bench], str | None] = field(default=lambda _: None)
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

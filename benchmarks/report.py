@@ -4,17 +4,18 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.common import Figures, note
+from benchmarks.common import Figures
 from benchmarks.measure import machine, now
 from benchmarks.part import Part, Target, table
 from benchmarks.plots import save
 
 _NAME: Final = "performance"
 _INTRODUCTION: Final = (
-    "# Performance\n\nMeasured by `python -m benchmarks`; `performance.json` has all figures. 1 MB is 1,000,000 bytes."
-    " Where it is not said otherwise, the families are `word_vector` and `mfcc` alone."
+    "# Performance\n\nWritten by `python -m benchmarks`; `performance.json` has all figures and the versions used."
+    " 1 MB is 1,000,000 bytes. _Two families_ are `word_vector` and `mfcc`, in which the platform's own cost shows."
+    " _Processes beside the command_ are the worker processes that worked; where there is none, the command did the"
+    " work itself."
 )
-_LARGEST_PICTURE: Final = 100_000  # bytes
 
 
 class Report:
@@ -34,12 +35,21 @@ class Report:
         """Whether there is a result of the full form, which one of the short form must not replace."""
         return part.name in self._results and not self._results[part.name]["short"]
 
-    def add(self, part: Part, figures: Figures, *, short: bool, seconds: float) -> None:
-        """Put a part's result in the place of its last one, and write everything."""
+    def add(self, part: Part, figures: Figures, *, short: bool, seconds: float, load: float) -> None:
+        """Put a part's result in the place of its last one, and write everything.
+
+        Args:
+            part: The part.
+            figures: What it measured.
+            short: Whether in the short form.
+            seconds: How long it took.
+            load: How many processes wanted a core, on average of the minute before; a busy machine measures little.
+        """
         self._results[part.name] = {
             "measured": now(),
             "short": short,
             "took_s": round(seconds, 1),
+            "load": round(load, 1),
             "machine": machine(),
             "figures": _rounded(figures),
         }
@@ -52,23 +62,24 @@ class Report:
         (self.folder / f"{_NAME}.md").write_text(self.markdown(), "utf-8")
         for part, result in self._measured():
             for name, drawn in part.plots(result["figures"]).items():
-                path = self.folder / f"{_NAME}-{name}.svg"
-                save(drawn, path)
-                if path.stat().st_size > _LARGEST_PICTURE:
-                    note(f"{path.name} is larger than {_LARGEST_PICTURE:,} bytes")
+                save(drawn, self.folder / f"{_NAME}-{name}.svg")
 
     def markdown(self) -> str:
         """The page."""
+        measured = self._measured()
+        machines = list(dict.fromkeys(_describe(result["machine"]) for _, result in measured))
         sections = [
             _INTRODUCTION,
-            self._machines(),
             "## Targets\n\n" + self._targets(),
+            "## Machines\n\n" + "\n".join(f"{number}. {machine}" for number, machine in enumerate(machines, 1)),
         ]
-        for part, result in self._measured():
-            text = f"## {part.title}\n\n"
+        for part, result in measured:
+            machine = machines.index(_describe(result["machine"])) + 1
+            load = f", load {result['load']:g} before" if "load" in result else ""
+            text = f"## {part.title}\n\n_{result['measured'][:10]}, machine {machine}{load}._"
             if result["short"]:
-                text += "_Short form: sizes are small, and start-up is most of it._\n\n"
-            text += part.markdown(result["figures"])
+                text += " _Short form: sizes are small, and start-up is most of it._"
+            text += f"\n\n{part.markdown(result['figures'])}"
             for name in part.plots(result["figures"]):
                 text += f"\n\n![{part.title}]({_NAME}-{name}.svg)"
             sections.append(text)
@@ -76,22 +87,6 @@ class Report:
 
     def _measured(self) -> list[tuple[Part, Any]]:
         return [(part, self._results[part.name]) for part in self._parts if part.name in self._results]
-
-    def _machines(self) -> str:
-        by_machine: dict[str, list[tuple[Part, Any]]] = {}
-        for part, result in self._measured():
-            by_machine.setdefault(json.dumps(result["machine"], sort_keys=True), []).append((part, result))
-        texts = []
-        for described, measured in by_machine.items():
-            one = json.loads(described)
-            packages = ", ".join(f"{name} {version}" for name, version in one["packages"].items())
-            days = sorted({result["measured"][:10] for _, result in measured})
-            parts = "" if len(by_machine) == 1 else f" ({', '.join(part.name for part, _ in measured)})"
-            texts.append(
-                f"{' to '.join(dict.fromkeys((days[0], days[-1])))}{parts}: {one['cpu']}, {one['cores']} cores,"
-                f" {one['memory_gb']:g} GB of memory; {one['os']}; Python {one['python']}; {packages}."
-            )
-        return "## Machine\n\n" + "\n\n".join(texts)
 
     def _targets(self) -> str:
         rows = []
@@ -110,6 +105,14 @@ class Report:
         if result["short"]:
             return f"{text} (short form)"
         return text if target.is_met(result["figures"]) else f"**{text}, not reached**"
+
+
+def _describe(machine: Figures) -> str:
+    system = machine["os"].partition(",")[0]
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']:g} GB of memory, {system},"
+        f" Python {machine['python']}"
+    )
 
 
 def _number(value: float, unit: str) -> str:

@@ -6,7 +6,9 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from benchmarks import corpora, report
 from benchmarks.__main__ import PARTS
@@ -14,21 +16,66 @@ from benchmarks.common import BenchmarkError
 from benchmarks.measure import run
 from benchmarks.novoic import check_outcome, materialize
 from benchmarks.part import Part, Target
-from benchmarks.parts.end_to_end import _slope
+from benchmarks.parts.end_to_end import _exponent
 
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.fixture
+def voices():
+    """Two voices that can be told apart by what their samples are."""
+    rng = np.random.default_rng(0)
+    return [rng.integers(1_000, 2_000, 40_000, np.int16), rng.integers(-2_000, -1_000, 40_000, np.int16)]
+
+
 def test_the_exponent_of_a_power_is_found():
-    assert _slope([(n, 3 * n**1.2) for n in (100, 1_000, 10_000)]) == pytest.approx(1.2)
+    assert _exponent((100, 3 * 100**1.2), (1_000, 3 * 1_000**1.2)) == pytest.approx(1.2)
 
 
-def test_turns_end_with_the_session():
-    for seconds in (1.0, 5.0, 61.0, 1_800.0):
-        turns = corpora.turns(seconds)
-        assert {speaker for *_, speaker in turns} == {"patient", "investigator"}
-        assert all(start < end <= seconds for start, end, _ in turns)
-        assert all(first[1] <= second[0] for first, second in pairwise(turns))
+@pytest.mark.parametrize("seconds", [1.0, 5.0, 61.0, 1_020.0])
+def test_the_segments_of_a_session_follow_each_other_until_its_end(voices, seconds):
+    samples, segments = corpora.converse(seconds, voices, seed=1)
+    assert len(samples) == round(seconds * corpora.RATE)
+    assert {segment.speaker for segment in segments} == {"patient", "investigator"}
+    assert all(segment.start < segment.end <= seconds for segment in segments)
+    assert all(first.end <= second.start for first, second in pairwise(segments))
+    assert seconds - segments[-1].end < 6.0
+
+
+def test_a_segment_has_one_voice_and_a_pause_has_none(voices):
+    samples, segments = corpora.converse(20.0, voices, seed=0)
+    heard = {"patient": set(), "investigator": set()}
+    pauses = np.ones(len(samples), bool)
+    for segment in segments:
+        first, last = round(segment.start * corpora.RATE), round(segment.end * corpora.RATE)
+        heard[segment.speaker] |= set(np.sign(samples[first:last]))
+        pauses[first:last] = False
+    assert heard == {"patient": {1}, "investigator": {-1}}
+    assert abs(samples[pauses]).max() <= 2
+
+
+def test_no_two_sessions_sound_alike(voices):
+    recordings = {corpora.converse(5.0, voices, seed)[0].tobytes() for seed in range(20)}
+    assert len(recordings) == 20
+    assert corpora.converse(5.0, voices, 3)[0].tobytes() in recordings
+
+
+def test_the_utterances_of_one_speaker_are_one_voice(tmp_path):
+    for name, rate in (("12-1.flac", 16_000), ("12-2.flac", 16_000), ("7.wav", 8_000)):
+        soundfile.write(tmp_path / name, np.zeros(rate, np.int16), rate)
+    (tmp_path / "speakers.csv").write_text("speaker,sex")
+    assert [len(voice) for voice in corpora.read_voices(tmp_path)] == [32_000, 16_000]
+    assert corpora.read_voices(tmp_path / "nowhere") == []
+
+
+def test_a_long_recording_repeats_its_beginning_and_its_segments(tmp_path, voices):
+    path = tmp_path / "long.wav"
+    corpora.write_recording(path, voices, 2_000.0, 8_000, channels=2)
+    info = soundfile.info(path)
+    assert (info.duration, info.samplerate, info.channels) == (2_000.0, 8_000, 2)
+    segments = corpora.read_segments(path)
+    assert all(first.end <= second.start for first, second in pairwise(segments))
+    assert 1_990 < segments[-1].end <= 2_000
 
 
 def _part(limit, reached=1.0, **settings):
@@ -48,15 +95,15 @@ def _part(limit, reached=1.0, **settings):
 )
 def test_the_report_says_plainly_what_was_not_reached(tmp_path, part, text):
     results = report.Report(tmp_path, (part,))
-    results.add(part, {}, short=False, seconds=1.0)
+    results.add(part, {}, short=False, seconds=1.0, load=0.1)
     assert text in results.markdown()
     assert results.is_full(part)
 
 
 def test_a_part_leaves_the_results_of_others(tmp_path):
     first, second = _part(2.0), Part("two", "Two", lambda bench: {}, lambda figures: "")
-    report.Report(tmp_path, (first, second)).add(first, {}, short=True, seconds=1.0)
-    report.Report(tmp_path, (first, second)).add(second, {}, short=True, seconds=1.0)
+    report.Report(tmp_path, (first, second)).add(first, {}, short=True, seconds=1.0, load=0.1)
+    report.Report(tmp_path, (first, second)).add(second, {}, short=True, seconds=1.0, load=0.1)
     assert json.loads((tmp_path / "performance.json").read_text()).keys() == {"one", "two"}
 
 
@@ -74,19 +121,48 @@ def test_a_command_is_measured_with_its_children(tmp_path):
     assert done.cpu >= 0.5
     assert done.wall >= 0.4
     if Path("/proc/self/smaps_rollup").exists():
-        assert done.together.rss > 50_000_000
-        assert done.together.pss > 50_000_000
+        assert done.together > 50_000_000
+
+
+def test_worker_processes_are_counted_and_their_work_is_told_apart(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, time\n"
+        "def burn(seconds):\n"
+        "    end = time.process_time() + seconds\n"
+        "    while time.process_time() < end: pass\n"
+        "if __name__ == '__main__':\n"
+        "    with multiprocessing.get_context('spawn').Pool(2) as pool: pool.map(burn, [0.6, 0.6])\n"
+    )
+    done = run([sys.executable, str(script)], folder=tmp_path, env={}, interval=0.05)
+    if Path("/proc/self/stat").exists():
+        assert done.workers == 2
+        assert 0.6 < done.workers_cpu <= done.cpu
+        assert done.worker > 1_000_000
+
+
+def test_a_page_says_when_and_on_which_machine_each_part_was_measured(tmp_path):
+    part = _part(2.0)
+    results = report.Report(tmp_path, (part,))
+    results.add(part, {}, short=False, seconds=1.0, load=0.26)
+    day = json.loads((tmp_path / "performance.json").read_text())["one"]["measured"][:10]
+    assert f"## One\n\n_{day}, machine 1, load 0.3 before._" in (tmp_path / "performance.md").read_text()
+
+
+def test_the_page_in_the_repository_is_what_its_figures_say():
+    results = report.Report(ROOT / "docs", PARTS)
+    assert results.markdown() == (ROOT / "docs" / "performance.md").read_text()
 
 
 @pytest.mark.slow
-def test_sessions_of_a_corpus_are_ok_and_change(tmp_path):
+def test_sessions_of_a_corpus_are_ok_and_change(tmp_path, voices):
     lengths = [5.0] * 4
-    corpus = corpora.write_corpus(tmp_path / "raw", 30, lengths)
-    assert corpora.write_corpus(tmp_path / "raw", 30, lengths) == corpus
+    corpus = corpora.write_corpus(tmp_path / "raw", voices, 30, lengths)
+    assert corpora.write_corpus(tmp_path / "raw", voices, 30, lengths) == corpus
     materialize(tmp_path / "raw", tmp_path / "store", tmp_path / "run")
     check_outcome(tmp_path / "store", 30)
     before = {path: path.read_bytes() for path in (tmp_path / "raw").glob("*/B*")}
-    assert corpora.change(tmp_path / "raw", corpus, 5.0, 0.1) == 3
+    assert corpora.change(tmp_path / "raw", corpus, 0.1) == 3
     assert sum(path.read_bytes() != data for path, data in before.items()) == 6
 
 

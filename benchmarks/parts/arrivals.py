@@ -30,7 +30,7 @@ Deliver = Callable[[list[Path]], None]
 """Brings the files of a session to where the sensor looks."""
 
 
-def _missing() -> str | None:
+def _missing(_: Bench) -> str | None:
     return None if find_spec("confluent_kafka") else "confluent-kafka is not installed"
 
 

@@ -21,8 +21,6 @@ from novoic_assets_tests.weed import seaweedfs
 _SESSIONS: Final = 20_000
 _NEW_SHARE: Final = 0.01
 _HOUR: Final = 3600.0  # s; files that old are not taken for ones that are still being written
-
-
 _PUTS_AT_ONCE: Final = 64
 _LABELS: Final = {"folder": "folder", "bucket": "bucket (SeaweedFS on the same machine)"}
 
@@ -53,7 +51,7 @@ def _measure(kind: str, figures: Figures, places: Mapping[str, str], write: Writ
     rows = [f"P{patient:06},60,female,28,{patient % 2},train" for patient in range(sessions)]
     write({"metadata.csv": "\n".join(["speakerid,age,gender,mmse,ad_status,set", *rows]).encode()})
     write(_files(0, sessions))
-    child("raw_stage", **places)
+    child("first_stages", **places, names=["raw_metadata", "raw_transcripts", "raw_audio"])
     nothing = child("sensor_ticks", **places)
     write(_files(sessions, sessions + new))
     some = child("sensor_ticks", **places)
