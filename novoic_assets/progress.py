@@ -58,6 +58,11 @@ class Pace:
         report(what, 0, sessions)
 
     @property
+    def cost_left(self) -> float:
+        """Rough cost of what is not done, in the unit of `cost`."""
+        return max(self._cost - self._cost_done, 0.0)
+
+    @property
     def elapsed(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._started

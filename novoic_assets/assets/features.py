@@ -34,7 +34,7 @@ def text_features(
 ) -> dg.MaterializeResult[None]:
     """What is said: a row for each session, with its outcome and its families' values for each speaker."""
     with engine.on(spark) as workers:
-        report = run_stage(TextStage(store.tables, settings.spacy_model, settings.families), workers, context.log.info)
+        report = run_stage(TextStage(store.tables, settings.compute_text), workers, context.log.info)
     log_stage(context, report)
     return stage_result(report, schemas.TEXT_FEATURES, {}, settings.text_families)
 
@@ -60,7 +60,7 @@ def audio_features(
 ) -> dg.MaterializeResult[None]:
     """How it is said: a row for each session, with its outcome, its recording's facts and its families' values."""
     with engine.on(spark) as workers:
-        report = run_stage(AudioStage(raw.storage, store.tables, settings.families), workers, context.log.info)
+        report = run_stage(AudioStage(store.tables, settings.compute_audio(raw.storage)), workers, context.log.info)
     log_stage(context, report)
     seconds = pc.sum(store.tables.audio_features.snapshot().select(["session", "seconds"])["seconds"]).as_py() or 0.0
     return stage_result(report, schemas.AUDIO_FEATURES, {"seconds of audio": seconds}, settings.audio_families)

@@ -31,13 +31,17 @@ class SessionEngine(Protocol):
     def parallelism(self) -> int:
         """How many tasks run at once."""
 
-    def map(self, function: SessionFunction, tasks: pa.Table, costs: Sequence[float]) -> Iterator[pa.RecordBatch]:
+    def map(
+        self, function: SessionFunction, tasks: pa.Table, costs: Sequence[float], left: float = 0.0
+    ) -> Iterator[pa.RecordBatch]:
         """Apply a function to tasks, slice by slice.
 
         Args:
             function: What to do.
             tasks: One row a task, with a column `session`.
             costs: Rough seconds of one core that each task takes.
+            left: Those of all work that is left, of which these tasks may be a part: whether workers are worth
+                starting follows from it.
 
         Yields:
             The rows of a slice, as soon as it is done. A session whose worker dies, and dies again when it is

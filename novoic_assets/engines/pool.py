@@ -17,7 +17,9 @@ import pyarrow as pa
 
 from novoic_assets.engines.contract import SessionFunction, WorkerDiedError, limited, outlive_deaths, slices
 
-_INLINE_SECONDS = 15.0  # less work than this is done before worker processes have started and imported
+# Worker processes take some two seconds to start and import, each on a core of its own: with two of them, less work
+# than this is done sooner in this process.
+_INLINE_SECONDS = 5.0
 _SLICES_PER_WORKER = 8  # enough that a slice that takes long leaves the others something to do
 
 
@@ -48,9 +50,11 @@ class PoolEngine:
         """How many tasks run at once."""
         return self._workers
 
-    def map(self, function: SessionFunction, tasks: pa.Table, costs: Sequence[float]) -> Iterator[pa.RecordBatch]:
+    def map(
+        self, function: SessionFunction, tasks: pa.Table, costs: Sequence[float], left: float = 0.0
+    ) -> Iterator[pa.RecordBatch]:
         """Apply a function to tasks, as `SessionEngine.map` says."""
-        if self._workers == 1 or sum(costs) < _INLINE_SECONDS:
+        if self._workers == 1 or (self._pool is None and max(left, sum(costs)) < _INLINE_SECONDS):
             for piece in slices(tasks, costs, _SLICES_PER_WORKER):
                 yield limited(function, piece)
             return

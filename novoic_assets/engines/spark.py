@@ -83,7 +83,13 @@ class SparkEngine:
         session = self._session
         return _scrubbed(lambda: _cores(session))
 
-    def map(self, function: SessionFunction, tasks: pa.Table, costs: Sequence[float]) -> Iterator[pa.RecordBatch]:
+    def map(
+        self,
+        function: SessionFunction,
+        tasks: pa.Table,
+        costs: Sequence[float],
+        left: float = 0.0,  # noqa: ARG002 - Spark's executors are there, however little is left
+    ) -> Iterator[pa.RecordBatch]:
         """Apply a function to tasks, as `SessionEngine.map` says."""
         if tasks.num_rows == 0:
             return

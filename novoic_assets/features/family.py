@@ -1,9 +1,9 @@
 """What a feature family is, and what it says of one session: a status and a vector for each speaker."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,6 +110,46 @@ class Value:
         return self.undefined if self.highest_hz is None else (*self.undefined, Undefined.NARROWBAND)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What computing a family takes, in rough seconds of one core.
+
+    By it sessions are cut into slices of about equal work, and work is spread over processes once it is worth
+    starting them. The defaults are those of a family that says nothing: as much as a third of the project's own.
+
+    Attributes:
+        session: For each session, however short it is.
+        second: For each second of the recording; counts for families of audio.
+        word: For each word of the transcript; counts for families of text.
+    """
+
+    session: float = 1e-3
+    second: float = 5e-4
+    word: float = 3e-5
+
+
+_Input_contra = TypeVar("_Input_contra", contravariant=True)
+
+BatchFunction = Callable[[Sequence[_Input_contra]], Sequence[Mapping[Speaker, Computed]]]
+"""Sessions in; for each of them, the values of each speaker who speaks in it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batches(Generic[_Input_contra]):
+    """How a family computes several sessions at once, as a model on a device does.
+
+    What a session's values are must not depend on which sessions share its batch, save for rounding.
+
+    Attributes:
+        sessions: Most sessions of a batch, at least 1.
+        start: Called once in each process that computes, with the device that NOVOIC_DEVICE names (`cpu`,
+            `cuda:0`, …). It loads what the family needs, and returns what computes a batch.
+    """
+
+    sessions: int
+    start: Callable[[str], BatchFunction[_Input_contra]]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Family:
     """A group of values that are computed together.
@@ -123,6 +163,8 @@ class Family:
         settings: What else the values depend on, such as a model, in one line; part of the fingerprint.
         is_covariate: Whether it tells of the circumstances and not of the speech: then it is published beside
             the matrices and never inside them.
+        cost: What computing it takes.
+        batches: Computes several sessions at once, for a family that wants that.
     """
 
     name: str
@@ -132,6 +174,8 @@ class Family:
     speakers: tuple[Speaker, ...] = SPEAKERS
     settings: str = ""
     is_covariate: bool = False
+    cost: Cost = Cost()
+    batches: Batches[Any] | None = None
 
     @property
     def value_names(self) -> tuple[str, ...]:

@@ -18,7 +18,9 @@ from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.text.session import TextFamily
 from novoic_assets.resources.spark_session import Spark
 from novoic_assets.settings import whole_number
+from novoic_assets.stages.audio import ComputeAudio
 from novoic_assets.stages.listing import Cutoffs
+from novoic_assets.stages.text import ComputeText
 from novoic_assets.storage.files import Storage
 from novoic_assets.storage.store_tables import StoreTables
 from novoic_assets.training.dataset import check_covariates
@@ -103,6 +105,20 @@ class FeatureSettings(dg.ConfigurableResource):  # type: ignore[type-arg]  # as 
         description="-name switches a feature family off, package.module:object adds one of the site's own; with "
         "commas between them (NOVOIC_FAMILIES).",
     )
+
+    device: str = Field(
+        default="cpu",
+        description="Where families that want batches compute, such as cpu or cuda:0 (NOVOIC_DEVICE).",
+    )
+
+    @property
+    def compute_text(self) -> ComputeText:
+        """What computes text features."""
+        return ComputeText(self.spacy_model, self.families, self.device)
+
+    def compute_audio(self, raw: Storage) -> ComputeAudio:
+        """What computes audio features of a raw folder's recordings."""
+        return ComputeAudio(raw, self.families, self.device)
 
     @property
     def text_families(self) -> tuple[TextFamily, ...]:

@@ -1,33 +1,42 @@
 """The audio features stage: a recording and the turns of its transcript in, facts and values out."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, ClassVar, Final, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from novoic_assets.engines.contract import SessionFunction
 from novoic_assets.features import catalogue
+from novoic_assets.features.audio.family import AudioFamily, Sound
 from novoic_assets.features.audio.frames import Turns
-from novoic_assets.features.audio.session import audio_features
-from novoic_assets.features.family import ALL, PATIENT
+from novoic_assets.features.audio.session import AudioFeatures, audio_batch, audio_features
+from novoic_assets.features.family import ALL, INVESTIGATOR, PATIENT, BatchFunction
 from novoic_assets.features.values import to_rows
 from novoic_assets.fingerprints import fingerprint
 from novoic_assets.reasons import OK, Reason
 from novoic_assets.sessions.recording import DECODER_VERSION
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
-from novoic_assets.stages.text import to_segments
-from novoic_assets.stages.worker import SessionWorker, pending
+from novoic_assets.stages.worker import FeatureWorker, Row, Task
 from novoic_assets.storage import schemas
 from novoic_assets.storage.files import Storage
 from novoic_assets.storage.store_tables import StoreTables
 
-_SECONDS_PER_SESSION = 1e-3
-# Between what 16 kHz of 16 bits take and 48 kHz of 24 bits: a listing tells bytes and not seconds.
-_SECONDS_PER_AUDIO_BYTE = 4e-8
+_SECONDS_PER_SESSION: Final = 5e-3  # of opening, decoding and closing a recording, however short it is
+_SECONDS_PER_SECOND: Final = 2e-4  # of decoding
+# A listing tells bytes and not seconds: between 16 kHz of 16 bits and 48 kHz of 24 bits; a third where they are coded.
+_BYTES_PER_SECOND: Final = {".flac": 20_000.0, ".ogg": 10_000.0, ".oga": 10_000.0, ".opus": 4_000.0}
+_BYTES_PER_SECOND_UNCODED: Final = 50_000.0
+_BYTES_PER_WORD: Final = 32  # of the transcript, in Arrow, while its turns are found
 
+_OWN: Final = (PATIENT, INVESTIGATOR)
+TURNS: Final = pa.list_(
+    pa.struct([pa.field("start", pa.float64()), pa.field("end", pa.float64()), pa.field("speaker", pa.string())])
+)
 TASKS: Final = pa.schema(
     [
         pa.field("session", pa.string()),
@@ -36,49 +45,56 @@ TASKS: Final = pa.schema(
         pa.field("size", pa.int64()),
         pa.field("etag", pa.string()),
         pa.field("end", pa.float64()),
-        # The segments that have words; no word crosses to where audio is computed.
-        pa.field(
-            "turns",
-            pa.list_(
-                pa.struct(
-                    [
-                        pa.field("start", pa.float64()),
-                        pa.field("end", pa.float64()),
-                        pa.field("speaker", pa.string()),
-                    ]
-                )
-            ),
-        ),
+        pa.field("turns", TURNS),  # the segments that have words; no word crosses to where audio is computed
     ]
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    sha256: str
+    features: AudioFeatures
+
+
 @dataclass(frozen=True)
-class ComputeAudio(SessionWorker):
+class ComputeAudio(FeatureWorker[AudioFamily, _Session]):
     """Decodes recordings and computes audio features.
 
     Attributes:
         raw: The raw folder.
         choice: The setting NOVOIC_FAMILIES.
+        device: The setting NOVOIC_DEVICE.
     """
 
     raw: Storage
     choice: str
+    device: str = "cpu"
     schema: ClassVar[pa.Schema] = schemas.AUDIO_FEATURES
 
-    def compute(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The facts and values of one session."""
+    def families(self) -> Sequence[AudioFamily]:
+        """All audio families."""
+        return _families(self.choice)
+
+    def open(self, task: Task, families: Sequence[AudioFamily]) -> _Session:
+        """The recording's facts, and the values of the families that take one session at a time."""
         turns = Turns(
             start_s=np.array([turn["start"] for turn in task["turns"]], dtype=np.float64),
             end_s=np.array([turn["end"] for turn in task["turns"]], dtype=np.float64),
             speaker=[turn["speaker"] for turn in task["turns"]],
         )
-        families = pending(catalogue.audio_families(self.choice), task)
         file = self.raw.open_listed(task["path"], task["size"], task["etag"])
         features = audio_features(cast("BinaryIO", file), turns, families)
-        facts = features.facts
+        return _Session(file.sha256(), features)
+
+    def batch(self, family: AudioFamily, compute: BatchFunction[Sound], sessions: Sequence[_Session]) -> None:
+        """Add the values of a family that wants batches."""
+        audio_batch([session.features for session in sessions], family, compute)
+
+    def columns(self, task: Task, session: _Session) -> Row:
+        """The columns of a row of `audio_features`."""
+        features, facts = session.features, session.features.facts
         return {
-            "sha256": file.sha256(),
+            "sha256": session.sha256,
             "sample_rate": facts.sample_rate,
             "channels": facts.channels,
             "encoding": facts.encoding,
@@ -91,15 +107,29 @@ class ComputeAudio(SessionWorker):
         }
 
 
+@functools.cache
+def _families(choice: str) -> tuple[AudioFamily, ...]:
+    """The families, made once in each process that computes."""
+    return catalogue.audio_families(choice)
+
+
 class AudioStage(Stage):
     """Recordings and the turns of their transcripts to audio features; a row for every session there is."""
 
     name = "audio_features"
 
-    def __init__(self, raw: Storage, tables: StoreTables, choice: str) -> None:
-        self._raw = raw
-        self._choice = choice
-        self._families = catalogue.audio_families(choice)
+    def __init__(self, tables: StoreTables, worker: ComputeAudio) -> None:
+        """Start nothing yet.
+
+        Args:
+            tables: The tables of the store.
+            worker: Computes the rows.
+
+        Raises:
+            NovoicError: The families cannot be made; see `catalogue.audio_families`.
+        """
+        self._worker = worker
+        self._families = catalogue.audio_families(worker.choice)
         self._files = tables.audio_files
         self._transcripts = tables.transcripts
         self.table = tables.audio_features
@@ -115,7 +145,7 @@ class AudioStage(Stage):
         for row in listing.select(["path", "session", "size", "etag"]).to_pylist():
             files.setdefault(row["session"], []).append(row)
         transcripts = {
-            row["session"]: row for row in parsed.select(["session", "reason", "content", "end"]).to_pylist()
+            row["session"]: row for row in parsed.select(["session", "reason", "content", "end", "words"]).to_pylist()
         }
 
         def refusal(session: str) -> Reason | None:
@@ -137,41 +167,87 @@ class AudioStage(Stage):
                 transcripts[session]["content"] if session in transcripts else None,
                 *(f"{row['path']} {row['size']} {row['etag']}" for row in files.get(session, [])),
             )
-            size = 0 if reason else files[session][0]["size"]
             wanted[session] = Wanted(
                 base,
                 catalogue.marks(base, self._families),
-                cost=_SECONDS_PER_SESSION + _SECONDS_PER_AUDIO_BYTE * size,
+                size=0.0 if reason else _seconds(files[session][0]),
+                bytes=0 if reason else _BYTES_PER_WORD * transcripts[session]["words"],
             )
 
         def tasks(sessions: Sequence[str]) -> pa.Table:
-            complete = [session for session in sessions if refusal(session) is None]
-            turns = _turns(parsed.select(["session", "segments"], complete))
+            refusals = [refusal(session) for session in sessions]
+            complete = [session for session, reason in zip(sessions, refusals, strict=True) if reason is None]
             rows = [
-                {
-                    "session": session,
-                    "refusal": str(reason) if (reason := refusal(session)) else None,
-                    **({} if reason else files[session][0]),
-                    **({} if reason else {"end": transcripts[session]["end"], "turns": turns[session]}),
-                }
-                for session in sessions
+                {"session": session, "refusal": str(reason)}
+                if reason
+                else {**files[session][0], "end": transcripts[session]["end"]}
+                for session, reason in zip(sessions, refusals, strict=True)
             ]
-            return pa.Table.from_pylist(rows, schema=TASKS)
+            without_turns = pa.schema([field for field in TASKS if field.name != "turns"])
+            turns = _turns(parsed.batches(["session", "segments"], complete), sessions)
+            return pa.Table.from_pylist(rows, schema=without_turns).append_column(TASKS.field("turns"), turns)
 
         versions = {self._files.name: listing.version, self._transcripts.name: parsed.version}
         return Upstream(versions, wanted, tasks)
 
+    def cost(self, wanted: Wanted, families: Sequence[str]) -> float:
+        """Seconds of one core that computing families of a session takes, by its length."""
+        costs = [family.cost for family in self._families if family.name in families]
+        per_session = _SECONDS_PER_SESSION + sum(cost.session for cost in costs)
+        return per_session + wanted.size * (_SECONDS_PER_SECOND + sum(cost.second for cost in costs))
+
     def function(self) -> SessionFunction:
         """Decode recordings and compute audio features."""
-        return ComputeAudio(self._raw, self._choice)
+        return self._worker
 
 
-def _turns(transcripts: pa.Table) -> dict[str, list[dict[str, Any]]]:
-    return {
-        row["session"]: [
-            {"start": segment.start, "end": segment.end, "speaker": segment.sole_speaker}
-            for segment in to_segments(row["segments"])
-            if segment.words
-        ]
-        for row in transcripts.to_pylist()
-    }
+def _seconds(file: Mapping[str, Any]) -> float:
+    """Rough seconds of a recording, by its size and the ending of its name."""
+    _, dot, ending = file["path"].rpartition(".")
+    return float(file["size"]) / _BYTES_PER_SECOND.get(f"{dot}{ending}".lower(), _BYTES_PER_SECOND_UNCODED)
+
+
+def _turns(batches: Iterator[pa.RecordBatch], sessions: Sequence[str]) -> pa.Array:
+    """The turns of some sessions, in their order; null for a session of which there is no transcript.
+
+    Args:
+        batches: The columns `session` and `segments` of parsed transcripts.
+        sessions: The sessions.
+    """
+    row_of: dict[str, int] = {}
+    parts = []
+    for batch in batches:
+        row_of.update((session, len(row_of)) for session in batch["session"].to_pylist())
+        parts.append(turns_of(batch["segments"]))
+    found = pa.concat_arrays(parts) if parts else pa.array([], TURNS)
+    return found.take(pa.array([row_of.get(session) for session in sessions], pa.int64()))
+
+
+def turns_of(segments: pa.ListArray) -> pa.ListArray:
+    """When somebody speaks, and who, from the segments of transcripts.
+
+    It looks at all words at once: as Python objects those of 1,000 sessions of 17 minutes take a gigabyte.
+
+    Args:
+        segments: The segments of each session, as in the table of transcripts, without nulls.
+
+    Returns:
+        For each session, its segments that have words, in order: start and end in seconds, and the speaker, who is
+        `patient` or `investigator` if all words are theirs, else `other`.
+    """
+    flat = segments.flatten()
+    has_words = pc.greater(pc.list_value_length(flat.field("words")), 0)
+    spoken = flat.filter(has_words)
+    words = spoken.field("words")
+    speakers = words.flatten().field("speaker")
+    # One bit for each kind of speaker: a segment is somebody's own where its words have one bit together.
+    bits = np.select([pc.equal(speakers, kind).to_numpy(zero_copy_only=False) for kind in _OWN], [1, 2], 4)
+    lengths = pc.list_value_length(words).to_numpy(zero_copy_only=False)
+    together = np.bitwise_or.reduceat(bits, np.cumsum(lengths) - lengths) if len(lengths) else bits
+    speaker = pa.array(np.select([together == 1, together == 2], _OWN, "other"), pa.string())
+    sessions = pc.list_parent_indices(segments).filter(has_words).to_numpy(zero_copy_only=False)
+    offsets = np.cumsum([0, *np.bincount(sessions, minlength=len(segments))])
+    fields = [spoken.field("start"), spoken.field("end"), speaker]
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, pa.int32()), pa.StructArray.from_arrays(fields, fields=list(TURNS.value_type)), type=TURNS
+    )

@@ -22,12 +22,14 @@ class Wanted:
     Attributes:
         fingerprint: Hash of the input and the version of what reads it.
         families: Fingerprint of each feature family by its name; empty for a stage without families.
-        cost: Rough seconds of one core that computing the row takes.
+        size: How large the input is: bytes of a file, words of a transcript or seconds of a recording.
+        bytes: Rough bytes of memory that its task takes.
     """
 
     fingerprint: str
     families: Mapping[str, str] = field(default_factory=dict)
-    cost: float = 0.0
+    size: float = 0.0
+    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

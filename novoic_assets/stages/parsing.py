@@ -1,9 +1,9 @@
 """The parsed stage's worker: a transcript file in, a row of `transcripts` out."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ from novoic_assets.reasons import Reason, Refused
 from novoic_assets.sessions.transcript import MAX_BYTES, PARSER_VERSION, content_digest, parse_transcript
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
-from novoic_assets.stages.worker import SessionWorker
+from novoic_assets.stages.worker import Failed, Row, SessionWorker, Task, attempt, done
 from novoic_assets.storage import schemas
 from novoic_assets.storage.files import Storage
 from novoic_assets.storage.store_tables import StoreTables
@@ -45,8 +45,13 @@ class ParseTranscripts(SessionWorker):
     raw: Storage
     schema: ClassVar[pa.Schema] = schemas.TRANSCRIPTS
 
-    def compute(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The row of one transcript."""
+    def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
+        """The rows of some transcripts."""
+        for task in tasks:
+            parsed = attempt(task, self._parse)
+            yield parsed.row if isinstance(parsed, Failed) else done(task, parsed)
+
+    def _parse(self, task: Task) -> Row:
         if task["size"] > MAX_BYTES:
             raise Refused(Reason.FORBIDDEN_XML)
         data = self.raw.open_listed(task["path"], task["size"], task["etag"]).readall()
@@ -88,11 +93,9 @@ class ParsedStage(Stage):
     def upstream(self) -> Upstream:
         """The listed transcripts."""
         snapshot = self._files.snapshot()
-        files: dict[str, list[dict[str, object]]] = {}
+        files: dict[str, list[dict[str, Any]]] = {}
         for row in snapshot.select(["path", "session", "size", "etag"]).to_pylist():
             files.setdefault(row["session"], []).append(row)
-
-        per_file = _SECONDS_PER_OBJECT if self._raw.is_remote else _SECONDS_PER_FILE
 
         def tasks(sessions: Sequence[str]) -> pa.Table:
             rows = [
@@ -104,11 +107,16 @@ class ParsedStage(Stage):
         wanted = {
             session: Wanted(
                 fingerprint(PARSER_VERSION, *(f"{row['path']} {row['size']} {row['etag']}" for row in rows)),
-                cost=per_file + _SECONDS_PER_BYTE * sum(row["size"] for row in rows),  # type: ignore[misc]
+                size=sum(row["size"] for row in rows),
             )
             for session, rows in files.items()
         }
         return Upstream({self._files.name: snapshot.version}, wanted, tasks)
+
+    def cost(self, wanted: Wanted, families: Sequence[str]) -> float:  # noqa: ARG002 - this stage has no families
+        """Seconds of one core that parsing a transcript takes, by its size."""
+        per_file = _SECONDS_PER_OBJECT if self._raw.is_remote else _SECONDS_PER_FILE
+        return per_file + _SECONDS_PER_BYTE * wanted.size
 
     def function(self) -> SessionFunction:
         """Parse transcripts."""

@@ -13,10 +13,11 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from more_itertools import constrained_batches
 
 from novoic_assets.engines.contract import SessionEngine, SessionFunction
 from novoic_assets.errors import NovoicError
@@ -29,6 +30,8 @@ from novoic_assets.storage.tables import CommitConflictError, Snapshot, Table
 
 _CHUNK_SESSIONS: Final = 250  # sessions of a chunk for each core
 _CHUNK_SECONDS: Final = 60.0  # seconds of work of a chunk for each core
+_CHUNK_BYTES: Final = 256 * 2**20  # of a chunk's tasks and rows, however many cores there are: this process holds them
+_ROW_BYTES: Final = 20_000  # of a row's values
 _MAX_ROUNDS: Final = 20
 
 
@@ -60,6 +63,15 @@ class Stage(ABC):
     @abstractmethod
     def upstream(self) -> Upstream:
         """What there is to read now."""
+
+    @abstractmethod
+    def cost(self, wanted: Wanted, families: Sequence[str]) -> float:
+        """Rough seconds of one core that computing a row takes.
+
+        Args:
+            wanted: What the row should be computed from.
+            families: The families to compute.
+        """
 
     @abstractmethod
     def function(self) -> SessionFunction:
@@ -122,14 +134,15 @@ def run_stage(stage: Stage, engine: SessionEngine, log: Callable[[str], None]) -
         new += len(todo.new)
         changed += len(todo.changed)
         removed += len(todo.removed)
-        pace = Pace(stage.name, len(todo.pending), sum(upstream.wanted[key].cost for key in todo.pending), log)
+        costs = {key: stage.cost(upstream.wanted[key], todo.families[key]) for key in todo.pending}
+        pace = Pace(stage.name, len(todo.pending), sum(costs.values()), log)
         if todo.pending and todo.unchanged:
             log(f"{todo.unchanged:,} sessions were done already, {len(todo.pending):,} are to do")
         # Without work the engine is not even asked how large it is: Spark would start for that.
-        for chunk in _chunks(todo.pending, upstream.wanted, engine.parallelism) if todo.pending else ():
-            _commit(stage, upstream, _compute(stage, engine, upstream, todo, chunk, pace), chunk)
+        for chunk in _chunks(costs, upstream.wanted, engine.parallelism) if todo.pending else ():
+            _commit(stage, upstream, todo, _compute(stage, engine, upstream, todo, chunk, costs, pace), chunk)
         if todo.removed:
-            _commit(stage, upstream, stage.table.schema.empty_table(), todo.removed)
+            _commit(stage, upstream, todo, stage.table.schema.empty_table(), todo.removed)
         seconds += pace.elapsed
         seconds_of_audio += pace.seconds_of_audio
         if stage.versions() == upstream.versions:
@@ -145,14 +158,22 @@ def run_stage(stage: Stage, engine: SessionEngine, log: Callable[[str], None]) -
 
 
 def _compute(
-    stage: Stage, engine: SessionEngine, upstream: Upstream, todo: Plan, chunk: Sequence[str], pace: Pace
+    stage: Stage,
+    engine: SessionEngine,
+    upstream: Upstream,
+    todo: Plan,
+    chunk: Sequence[str],
+    costs: Mapping[str, float],
+    pace: Pace,
 ) -> pa.Table:
     tasks = upstream.tasks(chunk)
     order = tasks["session"].to_pylist()
     compute = pa.array([list(todo.families[session]) for session in order], pa.list_(pa.string()))
-    costs = {session: upstream.wanted[session].cost for session in order}
+    left = pace.cost_left
     batches = []
-    for batch in engine.map(stage.function(), tasks.append_column("compute", compute), list(costs.values())):
+    for batch in engine.map(
+        stage.function(), tasks.append_column("compute", compute), [costs[session] for session in order], left
+    ):
         batches.append(batch)
         cost = sum(costs[session] for session in batch["session"].to_pylist())
         audio = pc.sum(batch["seconds"]).as_py() if "seconds" in batch.schema.names else None
@@ -160,14 +181,14 @@ def _compute(
     return pa.Table.from_batches(batches)
 
 
-def _commit(stage: Stage, upstream: Upstream, rows: pa.Table, keys: Sequence[str]) -> None:
+def _commit(stage: Stage, upstream: Upstream, todo: Plan, rows: pa.Table, keys: Sequence[str]) -> None:
     """Put a chunk's rows in the place of the table's, or drop rows whose inputs are gone."""
     while True:
         newest = upstream if stage.versions() == upstream.versions else stage.upstream()
         snapshot = stage.table.snapshot()
         fresh = _still_wanted(rows, upstream.wanted, newest.wanted)
         if "families" in stage.table.schema.names:
-            fresh = _with_families(fresh, upstream.wanted, snapshot)
+            fresh = _with_families(fresh, upstream.wanted, todo.families, snapshot)
         written = set(fresh["session"].to_pylist())
         replaced = [key for key in keys if key in written or key not in newest.wanted]
         if not replaced:
@@ -187,29 +208,44 @@ def _still_wanted(rows: pa.Table, used: Mapping[str, Wanted], newest: Mapping[st
     return _set_column(rows, "fingerprint", pa.array(marks, pa.string()))
 
 
-def _with_families(rows: pa.Table, used: Mapping[str, Wanted], snapshot: Snapshot) -> pa.Table:
-    """Add the families that the table has already to rows for which others were computed."""
+def _with_families(
+    rows: pa.Table, used: Mapping[str, Wanted], computed: Mapping[str, Sequence[str]], snapshot: Snapshot
+) -> pa.Table:
+    """Mark what each row's families were computed from, and keep those that the table has already."""
     sessions = rows["session"].to_pylist()
-    present = {
-        row["session"]: row
-        for row in snapshot.select(["session", "fingerprint", "families", "values"], sessions).to_pylist()
-    }
-    families: list[list[dict[str, str]]] = []
-    values: list[list[dict[str, Any]]] = []
-    for session, reason, computed in zip(sessions, rows["reason"].to_pylist(), rows["values"].to_pylist(), strict=True):
-        if reason != OK:
-            families.append([])
-            values.append([])
-            continue
-        old = present.get(session)
-        if old is None or old["fingerprint"] != used[session].fingerprint:
-            old = {"families": [], "values": []}
-        marks = {mark["family"]: mark["fingerprint"] for mark in old["families"]}
-        marks.update({value["family"]: used[session].families[value["family"]] for value in computed})
-        families.append([{"family": name, "fingerprint": mark} for name, mark in sorted(marks.items())])
-        values.append(merge_rows(old["values"], computed))
+    is_ok = pc.equal(rows["reason"], OK).to_pylist()
+    # Of a session whose every family was computed there is nothing to keep, and most are such.
+    partly = [
+        session
+        for session, ok in zip(sessions, is_ok, strict=True)
+        if ok and len(computed[session]) < len(used[session].families)
+    ]
+    present = (
+        {
+            row["session"]: row
+            for row in snapshot.select(["session", "fingerprint", "families", "values"], partly).to_pylist()
+            if row["fingerprint"] == used[row["session"]].fingerprint
+        }
+        if partly
+        else {}
+    )
+    families = []
+    for session, ok in zip(sessions, is_ok, strict=True):
+        old = present[session]["families"] if session in present else []
+        marks = {mark["family"]: mark["fingerprint"] for mark in old}
+        marks.update({name: used[session].families[name] for name in computed[session]})
+        families.append([{"family": name, "fingerprint": mark} for name, mark in sorted(marks.items())] if ok else [])
     rows = _set_column(rows, "families", pa.array(families, snapshot.schema.field("families").type))
-    return _set_column(rows, "values", pa.array(values, snapshot.schema.field("values").type))
+    values = rows["values"]
+    if present:
+        merged = [
+            merge_rows(present[session]["values"], own or []) if session in present else own
+            for session, own in zip(sessions, values.to_pylist(), strict=True)
+        ]
+        values = pa.array(merged, values.type)
+    # A refused row has no values, and an empty list says so.
+    empty = pa.scalar([], values.type)
+    return _set_column(rows, "values", pc.if_else(pc.is_null(values), empty, values))
 
 
 def _set_column(rows: pa.Table, name: str, column: pa.Array) -> pa.Table:
@@ -230,22 +266,20 @@ def _present(snapshot: Snapshot) -> dict[str, Present]:
     }
 
 
-def _chunks(pending: Sequence[str], wanted: Mapping[str, Wanted], parallelism: int) -> Iterator[list[str]]:
+def _chunks(costs: Mapping[str, float], wanted: Mapping[str, Wanted], parallelism: int) -> Iterator[tuple[str, ...]]:
     """Cut the pending sessions into chunks that are committed one by one.
 
-    A chunk bounds what a killed run loses; it grows with the cores, since it ends when its slowest task does.
+    A chunk bounds what a killed run loses; it grows with the cores, since it ends when its slowest task does. What it
+    takes of this process's memory is bounded whatever the cores.
     """
-    chunk: list[str] = []
-    seconds = 0.0
-    for session in pending:
-        cost = wanted[session].cost
-        if chunk and (len(chunk) >= _CHUNK_SESSIONS * parallelism or seconds + cost > _CHUNK_SECONDS * parallelism):
-            yield chunk
-            chunk, seconds = [], 0.0
-        chunk.append(session)
-        seconds += cost
-    if chunk:
-        yield chunk
+
+    def share(session: str) -> int:
+        """The millionths of a chunk that a session fills, by what it costs and by what it weighs."""
+        by_cost = costs[session] / (_CHUNK_SECONDS * parallelism)
+        by_weight = (wanted[session].bytes + _ROW_BYTES) / _CHUNK_BYTES
+        return round(1e6 * (by_cost + by_weight))
+
+    return constrained_batches(costs, 10**6, _CHUNK_SESSIONS * parallelism, get_len=share, strict=False)
 
 
 def _report(stage: Stage, upstream: Upstream) -> StageReport:

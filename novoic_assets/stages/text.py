@@ -1,5 +1,6 @@
 """The text features stage: a parsed transcript in, its families' values out."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -8,20 +9,22 @@ import pyarrow as pa
 
 from novoic_assets.engines.contract import SessionFunction
 from novoic_assets.features import catalogue
+from novoic_assets.features.family import BatchFunction, FeatureValues, Speaker
 from novoic_assets.features.text.conversation import Conversation
-from novoic_assets.features.text.session import text_features
+from novoic_assets.features.text.session import TextFamily, text_batch, text_features
 from novoic_assets.features.values import to_rows
 from novoic_assets.fingerprints import fingerprint
 from novoic_assets.reasons import OK, Reason
 from novoic_assets.sessions.transcript import Segment, Word
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
-from novoic_assets.stages.worker import SessionWorker, pending
+from novoic_assets.stages.worker import FeatureWorker, Row, Task
 from novoic_assets.storage import schemas
 from novoic_assets.storage.store_tables import StoreTables
 
-_SECONDS_PER_SESSION = 1e-3
-_SECONDS_PER_WORD = 1e-4
+_SECONDS_PER_SESSION: Final = 2e-3  # of a task and its row
+_SECONDS_PER_WORD: Final = 5e-6
+_BYTES_PER_WORD: Final = 32  # in Arrow, with its speaker
 
 TASKS: Final = pa.schema(
     [
@@ -35,28 +38,51 @@ TASKS: Final = pa.schema(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    conversation: Conversation
+    values: dict[str, dict[Speaker, FeatureValues]]
+
+
 @dataclass(frozen=True)
-class ComputeText(SessionWorker):
+class ComputeText(FeatureWorker[TextFamily, _Session]):
     """Computes text features.
 
     Attributes:
         spacy_model: Name of the spaCy model.
         choice: The setting NOVOIC_FAMILIES.
+        device: The setting NOVOIC_DEVICE.
     """
 
     spacy_model: str
     choice: str
+    device: str = "cpu"
     schema: ClassVar[pa.Schema] = schemas.TEXT_FEATURES
 
-    def compute(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The values of one session."""
+    def families(self) -> Sequence[TextFamily]:
+        """All text families."""
+        return _families(self.spacy_model, self.choice)
+
+    def open(self, task: Task, families: Sequence[TextFamily]) -> _Session:
+        """What was said, and the values of the families that take one session at a time."""
         conversation = Conversation(to_segments(task["segments"]), task["guidelines"] or "")
-        families = pending(catalogue.text_families(self.spacy_model, self.choice), task)
-        return {
-            "sha256": task["sha256"],
-            "patient": task["patient"],
-            "values": to_rows(text_features(conversation, families)),
-        }
+        return _Session(conversation, text_features(conversation, families))
+
+    def batch(self, family: TextFamily, compute: BatchFunction[Conversation], sessions: Sequence[_Session]) -> None:
+        """Add the values of a family that wants batches."""
+        answers = text_batch([session.conversation for session in sessions], family, compute)
+        for session, values in zip(sessions, answers, strict=True):
+            session.values[family.name] = values
+
+    def columns(self, task: Task, session: _Session) -> Row:
+        """The columns of a row of `text_features`."""
+        return {"sha256": task["sha256"], "patient": task["patient"], "values": to_rows(session.values)}
+
+
+@functools.cache
+def _families(spacy_model: str, choice: str) -> tuple[TextFamily, ...]:
+    """The families, made once in each process that computes: it takes a fifth of a short session's time."""
+    return catalogue.text_families(spacy_model, choice)
 
 
 class TextStage(Stage):
@@ -64,10 +90,19 @@ class TextStage(Stage):
 
     name = "text_features"
 
-    def __init__(self, tables: StoreTables, spacy_model: str, choice: str) -> None:
+    def __init__(self, tables: StoreTables, worker: ComputeText) -> None:
+        """Start nothing yet.
+
+        Args:
+            tables: The tables of the store.
+            worker: Computes the rows.
+
+        Raises:
+            NovoicError: The families cannot be made; see `catalogue.text_families`.
+        """
         self._transcripts = tables.transcripts
-        self._spacy_model, self._choice = spacy_model, choice
-        self._families = catalogue.text_families(spacy_model, choice)
+        self._worker = worker
+        self._families = catalogue.text_families(worker.spacy_model, worker.choice)
         self.table = tables.text_features
 
     def versions(self) -> Mapping[str, int]:
@@ -80,10 +115,9 @@ class TextStage(Stage):
         wanted = {}
         for row in snapshot.select(["session", "reason", "sha256", "content", "patient", "words"]).to_pylist():
             base = fingerprint(row["reason"], row["sha256"], row["content"], row["patient"])
+            words = row["words"] or 0
             wanted[row["session"]] = Wanted(
-                base,
-                catalogue.marks(base, self._families),
-                cost=_SECONDS_PER_SESSION + _SECONDS_PER_WORD * (row["words"] or 0),
+                base, catalogue.marks(base, self._families), size=words, bytes=_BYTES_PER_WORD * words
             )
 
         def tasks(sessions: Sequence[str]) -> pa.Table:
@@ -96,9 +130,15 @@ class TextStage(Stage):
 
         return Upstream({self._transcripts.name: snapshot.version}, wanted, tasks)
 
+    def cost(self, wanted: Wanted, families: Sequence[str]) -> float:
+        """Seconds of one core that computing families of a session takes, by its words."""
+        costs = [family.cost for family in self._families if family.name in families]
+        per_session = _SECONDS_PER_SESSION + sum(cost.session for cost in costs)
+        return per_session + wanted.size * (_SECONDS_PER_WORD + sum(cost.word for cost in costs))
+
     def function(self) -> SessionFunction:
         """Compute text features."""
-        return ComputeText(self._spacy_model, self._choice)
+        return self._worker
 
 
 def to_segments(rows: list[dict[str, Any]]) -> tuple[Segment, ...]:

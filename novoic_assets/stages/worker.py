@@ -1,16 +1,19 @@
-"""What runs in a worker: one function applied to each task, with bad input turned into outcomes."""
+"""What a stage's function is in a worker: rows from tasks, with bad input turned into outcomes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
 import pyarrow as pa
+from more_itertools import chunked
 
 from novoic_assets.errors import NovoicError, place
-from novoic_assets.features.family import Family
+from novoic_assets.features.family import Batches, Family
 from novoic_assets.reasons import OK, Reason, Refused
 
-_Family = TypeVar("_Family", bound=Family)
+Task = dict[str, Any]
+Row = dict[str, Any]
 
 
 class SessionWorker(ABC):
@@ -22,17 +25,16 @@ class SessionWorker(ABC):
     schema: ClassVar[pa.Schema]
 
     @abstractmethod
-    def compute(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The row of one task, without its outcome.
+    def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
+        """The rows of some tasks, with their outcomes.
 
         Raises:
-            Refused: The input is bad.
             NovoicError: Something is wrong that is not the input's fault; the run stops.
         """
 
     def __call__(self, tasks: pa.RecordBatch) -> pa.RecordBatch:
         """One row for each task."""
-        rows = [self._row(task) for task in tasks.to_pylist()]
+        rows = list(self.rows(tasks.to_pylist()))
         try:
             return pa.RecordBatch.from_pylist(rows, schema=self.schema)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
@@ -44,27 +46,149 @@ class SessionWorker(ABC):
         rows = [{"session": session, "reason": str(reason)} for session in tasks["session"].to_pylist()]
         return pa.RecordBatch.from_pylist(rows, schema=self.schema)
 
-    def _row(self, task: dict[str, Any]) -> dict[str, Any]:
-        session = task["session"]
-        try:
-            if task.get("refusal"):
-                raise Refused(Reason(task["refusal"]))  # noqa: TRY301 - one place turns refusals into rows
-            return {**self.compute(task), "session": session, "reason": OK}
-        except Refused as refused:
-            return {"session": session, "reason": str(refused.reason)}
-        except NovoicError:
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must cost this session only
-            return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
-
-    def _storable(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _storable(self, row: Row) -> Row:
         try:
             pa.RecordBatch.from_pylist([row], schema=self.schema)
-        except Exception as error:  # noqa: BLE001 - as above
-            return {"session": row["session"], "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must cost this session only
+            return failed(row["session"], error)
         return row
 
 
-def pending(families: Sequence[_Family], task: dict[str, Any]) -> list[_Family]:
-    """The families that a task asks for."""
-    return [family for family in families if family.name in task["compute"]]
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The row of a session of which something could not be computed."""
+
+    row: Row
+
+
+def attempt(task: Task, compute: Callable[[Task], _Result]) -> _Result | Failed:
+    """Compute something of one session; what goes wrong with it becomes its row.
+
+    Raises:
+        NovoicError: Something is wrong that is not the input's fault; the run stops.
+    """
+    try:
+        if task.get("refusal"):
+            raise Refused(Reason(task["refusal"]))  # noqa: TRY301 - one place turns refusals into rows
+        return compute(task)
+    except Refused as refused:
+        return Failed({"session": task["session"], "reason": str(refused.reason)})
+    except NovoicError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, it must cost this session only
+        return Failed(failed(task["session"], error))
+
+
+def failed(session: str, error: BaseException) -> Row:
+    """The row of a session on which the platform or a family failed."""
+    return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
+
+
+def done(task: Task, columns: Row) -> Row:
+    """The row of a session that was computed."""
+    return {**columns, "session": task["session"], "reason": OK}
+
+
+_Opened = TypeVar("_Opened")
+_Family = TypeVar("_Family", bound=Family)
+_started: dict[tuple[str, Batches[Any], str], Any] = {}
+
+
+class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
+    """Computes the families that a task asks for: one session at a time, then those that want batches.
+
+    Attributes:
+        device: Where families that want batches compute.
+    """
+
+    device: str
+
+    @abstractmethod
+    def families(self) -> Sequence[_Family]:
+        """All families; they are made once in each process."""
+
+    @abstractmethod
+    def open(self, task: Task, families: Sequence[_Family]) -> _Opened:
+        """Compute families of one session, and keep of it what those need that want batches.
+
+        Raises:
+            Refused: The input is bad.
+        """
+
+    @abstractmethod
+    def batch(self, family: _Family, compute: Any, sessions: Sequence[_Opened]) -> None:  # noqa: ANN401 - see start
+        """Compute a family that wants batches, of some sessions, and add its values to them."""
+
+    @abstractmethod
+    def columns(self, task: Task, session: _Opened) -> Row:
+        """The columns of a session's row, without its outcome."""
+
+    def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
+        """The rows of some tasks; only the sessions of one batch are held in memory at once."""
+        at_once = max((batches.sessions for _, batches in self._batched()), default=1)
+        for group in chunked(tasks, at_once):
+            yield from self._rows(group)
+
+    def start(self, family: _Family, batches: Batches[Any]) -> Any:  # noqa: ANN401 - the function of a batch, whatever its sessions are
+        """What computes a batch of a family; it is started once in each process.
+
+        Raises:
+            NovoicError: It does not start, so that no session can have the family.
+        """
+        key = (family.name, batches, self.device)
+        if key not in _started:
+            failure = ""
+            try:
+                _started[key] = batches.start(self.device)
+            except NovoicError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a family of a site may raise anything
+                failure = place(error)
+            if failure:
+                raise NovoicError(
+                    f"the family {family.name} does not start on the device {self.device} ({failure}); mend it, set"
+                    f" NOVOIC_DEVICE, or switch the family off with NOVOIC_FAMILIES=-{family.name}"
+                )
+        return _started[key]
+
+    def _batched(self) -> list[tuple[_Family, Batches[Any]]]:
+        return [(family, family.batches) for family in self.families() if family.batches is not None]
+
+    def _rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
+        def opened(task: Task) -> _Opened:
+            return self.open(task, [family for family in self.families() if family.name in task["compute"]])
+
+        sessions = [attempt(task, opened) for task in tasks]
+        for family, batches in self._batched():
+            asking = [
+                index
+                for index, session in enumerate(sessions)
+                if not isinstance(session, Failed) and family.name in tasks[index]["compute"]
+            ]
+            for indices in chunked(asking, batches.sessions):
+                self._batch(family, self.start(family, batches), tasks, sessions, indices)
+        for task, session in zip(tasks, sessions, strict=True):
+            yield session.row if isinstance(session, Failed) else done(task, self.columns(task, session))
+
+    def _batch(
+        self,
+        family: _Family,
+        compute: Any,  # noqa: ANN401 - as above
+        tasks: Sequence[Task],
+        sessions: list[_Opened | Failed],
+        indices: Sequence[int],
+    ) -> None:
+        batch = [session for index in indices if not isinstance(session := sessions[index], Failed)]
+        try:
+            self.batch(family, compute, batch)
+        except NovoicError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it must cost no more than one session
+            if len(indices) == 1:
+                sessions[indices[0]] = Failed(failed(tasks[indices[0]]["session"], error))
+                return
+            for index in indices:  # one by one, since which session it was cannot be told from outside
+                self._batch(family, compute, tasks, sessions, [index])

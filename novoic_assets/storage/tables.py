@@ -3,11 +3,12 @@
 Nothing here imports Dagster.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Schema, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -158,16 +159,37 @@ class Snapshot:
             StorageError: The table cannot be read.
         """
         names = list(columns) if columns is not None else self._table.schema.names
-        wanted = ", ".join(f'"{name}"' for name in names)
+        key = self._table.key
+        schema = self._schema(dict.fromkeys([*names, key]))
+        rows = pa.Table.from_batches(self.batches(schema.names, keys), schema)
+        # Sorted here: the query's own ORDER BY takes three times the memory and twice the time.
+        order = pc.sort_indices(rows[key])
+        is_sorted = pc.all(pc.less_equal(order[:-1], order[1:])).as_py() is not False
+        return (rows if is_sorted else rows.take(order)).select(names)
+
+    def batches(self, columns: Sequence[str], keys: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Rows of the table in no order, some at a time, so that who needs little of them holds little of them.
+
+        Args:
+            columns: The columns to read.
+            keys: The rows to read; all where None.
+
+        Raises:
+            StorageError: The table cannot be read.
+        """
+        wanted = ", ".join(f'"{name}"' for name in columns)
         where = "" if keys is None else f"WHERE {self._in(keys)}"
-        query = f'SELECT {wanted} FROM t {where} ORDER BY "{self._table.key}"'  # noqa: S608 - names are ours, keys quoted
-        schema = pa.schema([self._table.schema.field(name) for name in names])
+        query = f"SELECT {wanted} FROM t {where}"  # noqa: S608 - names are ours, keys quoted
+        schema = self._schema(columns)
         try:
             # The query builder, since DeltaTable.to_pyarrow_table has aborted short processes at their exit.
-            batches = QueryBuilder().register("t", self._delta).execute(query)
-            return pa.table(batches).cast(schema)
+            for batch in QueryBuilder().register("t", self._delta).execute(query):
+                yield pa.record_batch(batch).cast(schema)
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise self._table._error("read", error) from None
+
+    def _schema(self, columns: Iterable[str]) -> pa.Schema:
+        return pa.schema([self._table.schema.field(name) for name in columns])
 
     def replace(self, rows: pa.Table, keys: Sequence[str]) -> None:
         """Put `rows` in the place of all rows named by `keys`, in one commit.

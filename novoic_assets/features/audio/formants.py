@@ -20,7 +20,7 @@ from novoic_assets.features.audio.analysis import Analysis
 from novoic_assets.features.audio.blocks import FFT_LENGTH, Block
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.audio.track import Track
-from novoic_assets.features.family import ALL, SPEAKERS, Computed, Speaker, Undefined, Value
+from novoic_assets.features.family import ALL, SPEAKERS, Computed, Cost, Speaker, Undefined, Value
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
 N_FORMANTS: Final = 3
@@ -184,6 +184,7 @@ _TO_AUTOCORRELATION: Final = _to_autocorrelation()
 FORMANTS: Final = AudioFamily(
     name="formants",
     version="1",
+    cost=Cost(session=1e-3, second=0.0003),
     description="The lowest three resonances of the vocal tract in voiced speech.",
     members=tuple(
         Value(

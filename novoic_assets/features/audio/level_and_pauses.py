@@ -15,7 +15,7 @@ from novoic_assets.features.audio.blocks import FRAME_LENGTH, HOP, Block, cosine
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.audio.frames import runs
 from novoic_assets.features.audio.level_track import mean_level
-from novoic_assets.features.family import ALL, SPEAKERS, Computed, Flag, Speaker, Undefined, Value
+from novoic_assets.features.family import ALL, SPEAKERS, Computed, Cost, Flag, Speaker, Undefined, Value
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
 _FRAMES_PER_SECOND: Final = SAMPLE_RATE // HOP
@@ -120,6 +120,7 @@ _PAUSE_REASONS: Final = (Undefined.TOO_SHORT, Undefined.FLAT_LEVEL)
 LEVEL_AND_PAUSES: Final = AudioFamily(
     name="level_and_pauses",
     version="1",
+    cost=Cost(session=1e-3, second=0.00015),
     description="Loudness, pauses within the speaker's turns, and the rate of syllables, from the signal alone.",
     members=(
         Value(

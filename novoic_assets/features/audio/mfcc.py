@@ -18,7 +18,7 @@ from novoic_assets.features.audio.bandwidth import WIDEBAND_HZ
 from novoic_assets.features.audio.blocks import Block
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.audio.mel import DB_PER_NEPER, MelBands
-from novoic_assets.features.family import SPEAKERS, Computed, Flag, Speaker, Value
+from novoic_assets.features.family import SPEAKERS, Computed, Cost, Flag, Speaker, Value
 
 N_COEFFICIENTS: Final = 13
 
@@ -51,6 +51,7 @@ class MeanMfcc:
 MFCC: Final = AudioFamily(
     name="mfcc",
     version="2",
+    cost=Cost(session=1e-3, second=0.00012),
     description="Mean mel-frequency cepstral coefficients: the shape of the voice's spectrum.",
     members=tuple(
         Value(

@@ -10,7 +10,7 @@ from typing import Final
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.audio.mel import MelBands
 from novoic_assets.features.audio.mfcc import N_COEFFICIENTS, MeanMfcc
-from novoic_assets.features.family import Flag, Value
+from novoic_assets.features.family import Cost, Flag, Value
 
 _N_BANDS: Final = 30
 _LOWEST_HZ: Final = 20.0
@@ -19,6 +19,7 @@ _HIGHEST_HZ: Final = 3_800.0
 MFCC_NARROW: Final = AudioFamily(
     name="mfcc_narrow",
     version="1",
+    cost=Cost(session=1e-3, second=0.0001),
     description="Mean mel-frequency cepstral coefficients up to 3,800 Hz: comparable between telephones and studios.",
     members=tuple(
         Value(

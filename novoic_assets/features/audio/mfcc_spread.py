@@ -16,7 +16,7 @@ from novoic_assets.features.audio.blocks import Block
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.audio.mel import DB_PER_NEPER, N_BANDS
 from novoic_assets.features.audio.mfcc import N_COEFFICIENTS
-from novoic_assets.features.family import SPEAKERS, Computed, Speaker, Undefined, Value
+from novoic_assets.features.family import SPEAKERS, Computed, Cost, Speaker, Undefined, Value
 
 _LEAST_FRAMES: Final = 100
 # Frames on either side that a regression slope looks at.
@@ -119,6 +119,7 @@ _LEAST: Final = f"{_LEAST_FRAMES} frames"
 MFCC_SPREAD: Final = AudioFamily(
     name="mfcc_spread",
     version="1",
+    cost=Cost(session=1e-3, second=4e-05),
     description="Spread and movement of the mel-frequency cepstral coefficients: how much the voice's spectrum varies.",
     members=(
         *(

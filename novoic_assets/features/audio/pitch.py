@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from novoic_assets.features.audio.analysis import Analysis
 from novoic_assets.features.audio.blocks import HOP, Block
 from novoic_assets.features.audio.family import AudioFamily
-from novoic_assets.features.family import SPEAKERS, Computed, Speaker, Undefined, Value
+from novoic_assets.features.family import SPEAKERS, Computed, Cost, Speaker, Undefined, Value
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
 LEAST_FRAMES: Final = 20
@@ -102,6 +102,7 @@ _OF_VOICED: Final = "over the speaker's voiced frames of the pitch in semitones 
 PITCH: Final = AudioFamily(
     name="pitch",
     version="1",
+    cost=Cost(session=1e-3, second=0.0006),
     description="How high the voice is, how widely and in which direction it moves, and how much of the time there is"
     " voice.",
     settings=_METHOD,

@@ -15,6 +15,7 @@ from novoic_assets.features.family import (
     PATIENT,
     SPEAKERS,
     Computed,
+    Cost,
     Flag,
     Speaker,
     Undefined,
@@ -83,6 +84,7 @@ _OWN: Final = "within the recording, in segments whose words are all theirs and 
 RECORDING: Final = AudioFamily(
     name="recording",
     version="1",
+    cost=Cost(session=1e-3, second=5e-05),
     description="How the session was recorded: circumstances that a model must not learn instead of speech.",
     members=(
         Value(

@@ -1,18 +1,21 @@
-"""All audio features of one session, from one decode of its recording."""
+"""Audio features of sessions, each from one decode of its recording."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from novoic_assets.features.audio.analysis import Analysis
 from novoic_assets.features.audio.blocks import Block, Blocks
-from novoic_assets.features.audio.family import Accumulator, AudioFamily
+from novoic_assets.features.audio.family import AudioFamily, Sound
 from novoic_assets.features.audio.frames import Turns, speaker_seconds
 from novoic_assets.features.audio.level import INAUDIBLE_DBFS, Level
 from novoic_assets.features.family import (
     SPEAKERS,
+    BatchFunction,
+    Computed,
     FeatureValues,
     Speaker,
     Status,
@@ -21,6 +24,14 @@ from novoic_assets.features.family import (
     nothing,
 )
 from novoic_assets.sessions.recording import Recording, RecordingFacts
+
+
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What a speaker has of their own in a recording."""
+
+    status: Status
+    n_frames: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,23 +44,27 @@ class AudioFeatures:
         level_dbfs: Each speaker's level above 60 Hz; the whole recording's for who has no level of their
             own. -200 is digital silence.
         values: By family name, each speaker's values.
+        sound: The recording itself, where a family wants batches; else None.
     """
 
     facts: RecordingFacts
     seconds: dict[Speaker, float]
     level_dbfs: dict[Speaker, float]
     values: dict[str, dict[Speaker, FeatureValues]]
+    sound: Sound | None
+    _own: Mapping[Speaker, _Own]
+    _bandwidth_hz: float
 
 
 def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[AudioFamily]) -> AudioFeatures:
-    """Decode a recording once and compute the families of features from it.
+    """Decode a recording once and compute families of features from it.
 
     BLAS threads are the caller's to limit: matrices here are too small to gain from more than one.
 
     Args:
         recording_file: Seekable binary file; stays open.
         turns: Who speaks when.
-        families: What to compute.
+        families: What to compute. Of families that want batches, the recording is kept for `audio_batch`.
 
     Returns:
         Facts, level, and values with their status for each family and speaker.
@@ -60,7 +75,8 @@ def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[Au
     """
     recording = Recording(recording_file)
     analysis = Analysis(turns, recording)
-    accumulators = [(family, family.accumulator(analysis)) for family in families]
+    accumulators = [(family, family.accumulator(analysis)) for family in families if family.accumulator is not None]
+    kept: list[NDArray[np.float32]] | None = [] if any(family.batches for family in families) else None
     looks_high = any(value.highest_hz for family in families for value in family.members)
     bandwidth = analysis.bandwidth if looks_high else None
     level = Level(turns)
@@ -74,35 +90,48 @@ def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[Au
 
     blocks = Blocks(turns)
     for samples in recording.blocks():
+        if kept is not None:
+            kept.append(samples)
         for block in blocks.add(samples):
             add(block)
     for block in blocks.finish():
         add(block)
 
     level_dbfs = level.dbfs()
-    own = {
-        speaker: _Own(_status(turns.has(speaker), int(n), level_dbfs[speaker], analysis), int(n))
-        for speaker, n in zip(SPEAKERS, analysis.masks.sum(axis=1), strict=True)
-    }
-    bandwidth_hz = bandwidth.hz() if bandwidth else np.inf
-    return AudioFeatures(
+    features = AudioFeatures(
         facts=recording.facts,
         seconds=speaker_seconds(turns, blocks.n_samples),
         level_dbfs=level_dbfs,
-        values={
-            family.name: {
-                speaker: _values(family, accumulator, speaker, own[speaker], bandwidth_hz)
-                for speaker in family.speakers
-            }
-            for family, accumulator in accumulators
+        values={},
+        sound=Sound(np.concatenate(kept), turns) if kept else None,
+        _own={
+            speaker: _Own(_status(turns.has(speaker), int(n), level_dbfs[speaker], analysis), int(n))
+            for speaker, n in zip(SPEAKERS, analysis.masks.sum(axis=1), strict=True)
         },
+        _bandwidth_hz=bandwidth.hz() if bandwidth else np.inf,
     )
+    for family, accumulator in accumulators:
+        features.values[family.name] = _values(family, accumulator.values, features)
+    return features
 
 
-@dataclass(frozen=True, slots=True)
-class _Own:
-    status: Status
-    n_frames: int
+def audio_batch(sessions: Sequence[AudioFeatures], family: AudioFamily, compute: BatchFunction[Sound]) -> None:
+    """Compute a family that wants batches, of some sessions at once, and add its values to each session's.
+
+    Args:
+        sessions: The sessions, whose recordings were kept.
+        family: The family.
+        compute: What its `batches.start` gave.
+
+    Raises:
+        ValueError: The family broke its promise of length, finite numbers or reasons, or left out a session or a
+            speaker who can be heard.
+    """
+    answers = compute([session.sound for session in sessions if session.sound is not None])
+    if len(answers) != len(sessions):
+        raise ValueError(f"{family.name} gave {len(answers)} answers for {len(sessions)} sessions")
+    for session, answer in zip(sessions, answers, strict=True):
+        session.values[family.name] = _values(family, answer.__getitem__, session)
 
 
 def _status(has_segment: bool, n_frames: int, level_dbfs: float, analysis: Analysis) -> Status:  # noqa: FBT001 - a fact
@@ -117,18 +146,25 @@ def _status(has_segment: bool, n_frames: int, level_dbfs: float, analysis: Analy
 
 
 def _values(
-    family: AudioFamily, accumulator: Accumulator, speaker: Speaker, own: _Own, bandwidth_hz: float
+    family: AudioFamily, compute: Callable[[Speaker], Computed], session: AudioFeatures
+) -> dict[Speaker, FeatureValues]:
+    return {speaker: _value(family, compute, speaker, session) for speaker in family.speakers}
+
+
+def _value(
+    family: AudioFamily, compute: Callable[[Speaker], Computed], speaker: Speaker, session: AudioFeatures
 ) -> FeatureValues:
     """A speaker's values, where their speech lets them have any."""
+    own = session._own[speaker]
     if family.is_covariate:
-        return feature_values(family, accumulator.values(speaker))
+        return feature_values(family, compute(speaker))
     if own.status == Status.INAUDIBLE and own.n_frames and family.if_inaudible:
         # Nothing is known of the bandwidth of what cannot be heard.
-        return FeatureValues(own.status, feature_values(family, accumulator.values(speaker)).vector)
+        return FeatureValues(own.status, feature_values(family, compute(speaker)).vector)
     if own.status != Status.OK:
         return nothing(family, own.status)
     computed = [
-        Undefined.NARROWBAND if value.highest_hz is not None and bandwidth_hz < value.highest_hz else item
-        for value, item in zip(family.members, accumulator.values(speaker), strict=True)
+        Undefined.NARROWBAND if value.highest_hz is not None and session._bandwidth_hz < value.highest_hz else item
+        for value, item in zip(family.members, compute(speaker), strict=True)
     ]
     return feature_values(family, computed)

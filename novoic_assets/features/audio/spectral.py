@@ -15,7 +15,7 @@ from novoic_assets.features.audio.bandwidth import WIDEBAND_HZ
 from novoic_assets.features.audio.blocks import FFT_LENGTH, Block
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.audio.track import Track
-from novoic_assets.features.family import SPEAKERS, Computed, Speaker, Undefined, Value
+from novoic_assets.features.family import SPEAKERS, Computed, Cost, Speaker, Undefined, Value
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
 _LEAST_FRAMES: Final = 20
@@ -146,6 +146,7 @@ _EYBEN: Final = "Eyben et al. 2016"
 SPECTRAL: Final = AudioFamily(
     name="spectral",
     version="1",
+    cost=Cost(session=1e-3, second=0.00015),
     description="Where the voice has its energy, and how fast that changes.",
     members=(
         _value("centroid", "Hz", f"{_AUDIBLE} sum f A / sum A, A the magnitude", _PEETERS, (800, 2_500), WIDEBAND_HZ),

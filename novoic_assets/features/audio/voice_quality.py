@@ -22,7 +22,7 @@ from novoic_assets.features.audio.pitch_track import (
     refined_peak,
     window_autocorrelation,
 )
-from novoic_assets.features.family import SPEAKERS, Computed, Speaker, Undefined, Value
+from novoic_assets.features.family import SPEAKERS, Computed, Cost, Speaker, Undefined, Value
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
 # Frames that are transformed together: their arrays stay in the processor's second-level cache.
@@ -226,6 +226,7 @@ _PRAAT: Final = "of frames, not of glottal periods as in Praat"
 VOICE_QUALITY: Final = AudioFamily(
     name="voice_quality",
     version="1",
+    cost=Cost(session=1e-3, second=0.0004),
     description="How regular the voice is: harmonics against noise, and the unsteadiness of pitch and level from one"
     " frame to the next.",
     members=tuple(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from novoic_assets.features.family import ALL, Speaker
+from novoic_assets.features.family import ALL, SPEAKERS, Speaker
 from novoic_assets.features.text.chat import GUIDELINES, chat_tokens
 from novoic_assets.features.text.grammar import Parse, parse
 from novoic_assets.features.text.utterances import Kind, Token, Utterance, plain_tokens, runs
@@ -39,6 +39,12 @@ class Conversation:
             Their texts, as they stand in the file.
         """
         return [word.text for segment in self.segments for word in segment.words if speaker in (ALL, word.speaker)]
+
+    @functools.cached_property
+    def speaking(self) -> frozenset[Speaker]:
+        """The speakers who have words; "all" does where anyone has."""
+        roles = {word.speaker for segment in self.segments for word in segment.words}
+        return frozenset(speaker for speaker in SPEAKERS if speaker in roles or (speaker == ALL and roles))
 
     @property
     def is_chat(self) -> bool:

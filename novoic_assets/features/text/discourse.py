@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from novoic_assets.features.family import Computed, Flag, Speaker, Undefined, Value
+from novoic_assets.features.family import Computed, Cost, Flag, Speaker, Undefined, Value
 from novoic_assets.features.text.conversation import LEAST_WORDS, Conversation
 from novoic_assets.features.text.grammar import Parse, check_grammar
 from novoic_assets.features.text.lexical import mean_types
@@ -107,6 +107,7 @@ def discourse(model: str) -> TextFamily:
     return TextFamily(
         name=NAME,
         version=VERSION,
+        cost=Cost(session=1e-3, word=5e-06),
         description="Fillers, repetition, questions, and how alike a speaker's utterances are.",
         settings=check_grammar(model),
         members=_MEMBERS,

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from novoic_assets.features.family import Computed, Flag, Speaker, Undefined, Value
+from novoic_assets.features.family import Computed, Cost, Flag, Speaker, Undefined, Value
 from novoic_assets.features.text.conversation import LEAST_WORDS, Conversation
 from novoic_assets.features.text.session import TextFamily
 from novoic_assets.features.text.utterances import word_type
@@ -99,6 +99,7 @@ def lexical(_model: str) -> TextFamily:
     return TextFamily(
         name=NAME,
         version=VERSION,
+        cost=Cost(session=1e-3, word=3e-06),
         description="Vocabulary: how many words, how many different ones, and how long they are.",
         members=_MEMBERS,
         compute=_compute,

@@ -1,18 +1,18 @@
-"""Text features of one session: every family for every speaker.
+"""Text features of sessions: every family for every speaker.
 
-A family is a `TextFamily`. To add one, write a function that computes it and list it in the catalogue;
-nothing here changes. The function gets the session's conversation, since a lexical family needs the words but
-a timing family needs to know when they were said, and the speaker whose values are wanted. It is only
-called for a speaker who has words. What it gives must depend on nothing but its arguments and the family's
+A family is a `TextFamily` that the catalogue lists. Its function gets the session's conversation, since a lexical
+family needs the words but a timing family needs to know when they were said, and the speaker whose values are wanted.
+It is called only for a speaker who has words. What it gives must depend on nothing but its arguments and the family's
 settings: sessions come in any order, batch and process, and must come out bit for bit the same.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from novoic_assets.features.family import (
-    ALL,
-    SPEAKERS,
+    Batches,
+    BatchFunction,
     Computed,
     Family,
     FeatureValues,
@@ -26,14 +26,39 @@ from novoic_assets.features.text.conversation import Conversation
 
 @dataclass(frozen=True, kw_only=True)
 class TextFamily(Family):
-    """A family of text features.
+    """A family of text features; it has either `compute` or `batches`.
 
     Attributes:
-        compute: A conversation and a speaker with words in, that speaker's values out. It can be pickled, so
-            that worker processes may have it, and nothing that it raises quotes a word.
+        compute: A conversation and a speaker with words in, that speaker's values out. Nothing that it raises
+            quotes a word.
+        batches: Computes several conversations at once.
+
+    Raises:
+        ValueError: It has neither, or both.
+
+    Example:
+        >>> from novoic_assets.features.family import ALL, Value
+        >>> def longest_word(conversation, speaker):
+        ...     return [max(map(len, conversation.words(speaker)))]
+        >>> family = TextFamily(
+        ...     name="length",
+        ...     version="1",
+        ...     description="The longest word.",
+        ...     members=(Value(name="longest_word", unit="characters", formula="max of lengths", source="count"),),
+        ...     compute=longest_word,
+        ... )
+        >>> from novoic_assets.sessions.transcript import Segment, Word
+        >>> said = Conversation([Segment(0.0, 1.0, (Word("the", "patient"), Word("cookie", "patient")))])
+        >>> text_features(said, [family])["length"][ALL].vector
+        array([6.], dtype=float32)
     """
 
-    compute: Callable[[Conversation, Speaker], Computed]
+    compute: Callable[[Conversation, Speaker], Computed] | None = None
+    batches: Batches[Conversation] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.compute is None) == (self.batches is None):
+            raise ValueError(f"the family {self.name} takes either compute or batches")
 
 
 def text_features(
@@ -43,7 +68,7 @@ def text_features(
 
     Args:
         conversation: What was said.
-        families: What to compute.
+        families: What to compute; those that want batches are left out.
 
     Returns:
         By family and speaker, the values of every speaker that the family describes: float32, shape (length of
@@ -53,14 +78,44 @@ def text_features(
         NovoicError: A family cannot be computed at all (a model is not installed).
         ValueError: A family broke its promise of length, finite numbers or reasons.
     """
-    roles = {word.speaker for segment in conversation.segments for word in segment.words}
-    speaking = [speaker for speaker in SPEAKERS if speaker in roles or (speaker == ALL and roles)]
     return {
-        family.name: {
-            speaker: feature_values(family, family.compute(conversation, speaker))
-            if speaker in speaking
-            else nothing(family, Status.NO_SPEECH)
-            for speaker in family.speakers
-        }
+        family.name: _values(conversation, family, partial(family.compute, conversation))
         for family in families
+        if family.compute is not None
+    }
+
+
+def text_batch(
+    conversations: Sequence[Conversation], family: TextFamily, compute: BatchFunction[Conversation]
+) -> list[dict[Speaker, FeatureValues]]:
+    """Compute a family that wants batches, of some sessions at once.
+
+    Args:
+        conversations: What was said, in each session.
+        family: The family.
+        compute: What its `batches.start` gave.
+
+    Returns:
+        For each session, the values of every speaker, as `text_features` gives them.
+
+    Raises:
+        ValueError: The family broke its promise, or left out a session or a speaker with words.
+    """
+    answers = compute(conversations)
+    if len(answers) != len(conversations):
+        raise ValueError(f"{family.name} gave {len(answers)} answers for {len(conversations)} sessions")
+    return [
+        _values(conversation, family, answer.__getitem__)
+        for conversation, answer in zip(conversations, answers, strict=True)
+    ]
+
+
+def _values(
+    conversation: Conversation, family: Family, compute: Callable[[Speaker], Computed]
+) -> dict[Speaker, FeatureValues]:
+    return {
+        speaker: feature_values(family, compute(speaker))
+        if speaker in conversation.speaking
+        else nothing(family, Status.NO_SPEECH)
+        for speaker in family.speakers
     }

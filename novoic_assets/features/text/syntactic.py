@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from novoic_assets.features.family import Computed, Speaker, Undefined, Value
+from novoic_assets.features.family import Computed, Cost, Speaker, Undefined, Value
 from novoic_assets.features.text.conversation import LEAST_WORDS, Conversation
 from novoic_assets.features.text.grammar import Parse, check_grammar
 from novoic_assets.features.text.session import TextFamily
@@ -112,6 +112,7 @@ def syntactic(model: str) -> TextFamily:
     return TextFamily(
         name=NAME,
         version=VERSION,
+        cost=Cost(session=1e-3, word=6e-05),
         description="Word classes, and how long and deep sentences are built.",
         settings=check_grammar(model),
         members=_MEMBERS,

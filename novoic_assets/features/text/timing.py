@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from novoic_assets.features.family import INVESTIGATOR, PATIENT, Computed, Speaker, Undefined, Value
+from novoic_assets.features.family import INVESTIGATOR, PATIENT, Computed, Cost, Speaker, Undefined, Value
 from novoic_assets.features.text.conversation import LEAST_WORDS, Conversation
 from novoic_assets.features.text.session import TextFamily
 from novoic_assets.features.text.utterances import Kind
@@ -81,6 +81,7 @@ def timing(_model: str) -> TextFamily:
     return TextFamily(
         name=NAME,
         version=VERSION,
+        cost=Cost(session=1e-3, word=2e-06),
         description="When the patient speaks and when the investigator does, by the transcript's times.",
         members=_MEMBERS,
         speakers=(PATIENT,),

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.features.family import Computed, Speaker, Value
+from novoic_assets.features.family import Computed, Cost, Speaker, Value
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.model_files import (
     VECTOR_FACTORIES,
@@ -52,6 +52,7 @@ def word_vector(model: str) -> TextFamily:
     return TextFamily(
         name=NAME,
         version=VERSION,
+        cost=Cost(session=1e-3, word=1e-05),
         description="Mean spaCy vector of the speaker's words, each analysed on its own.",
         settings=model_identity(model),
         members=tuple(
