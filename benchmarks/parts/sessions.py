@@ -64,7 +64,7 @@ def _markdown(figures: Figures) -> str:
     ]
     longest: dict[str, Any] = figures["lengths"][-1]
     hours = longest["sessions"] * longest["seconds"] / 3600
-    wall = longest["runs"][str(_WORKERS[-1])]["wall_s"]
+    run = longest["runs"][str(_WORKERS[-1])]
     return (
         f"`novoic materialize` from an empty store, with all families: {figures['speech']}. Each session has its own"
         " recording and transcript, 150 words a minute. CPU is that of all processes, and includes some five seconds"
@@ -85,7 +85,7 @@ def _markdown(figures: Figures) -> str:
             rows,
         )
         + f"\n\nThe last line is {hours:.1f} hours of audio; at its rate 1,500 hours take"
-        f" {1500 / hours * wall / 3600:.1f} hours."
+        f" {1500 / hours * run['wall_s'] / 3600:.1f} hours, and {1500 / hours * run['cpu_s'] / 3600:.1f} core-hours."
     )
 
 
