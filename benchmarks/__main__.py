@@ -1,4 +1,7 @@
-"""The command: `python -m benchmarks --short` or `--full`."""
+"""The command: `python -m benchmarks --short` or `--full`.
+
+`--only sessions --only tasks` measures these parts anew and keeps the figures of the others.
+"""
 
 import os
 import sys
@@ -48,9 +51,10 @@ _NAMES: Final = ", ".join(part.name for part in PARTS)
 def main(
     *,
     short: Annotated[bool, typer.Option("--short/--full", help="Everything small, or as it is published.")],
+    page: Annotated[bool, typer.Option("--page", help="Measure nothing: write the page from its JSON.")] = False,
     only: Annotated[list[str] | None, typer.Option(help=f"A part, as often as wanted: {_NAMES}.")] = None,
     speech: Annotated[
-        Path, typer.Option(exists=True, help="Folder of real utterances: WAV or FLAC, named by their speakers.")
+        Path, typer.Option(help="Folder of real utterances: WAV or FLAC files, named by their speakers.")
     ] = SPEECH,
     challenge: Annotated[
         Path | None, typer.Option(exists=True, help="Folder of the speech-challenge corpus; else its part is left out.")
@@ -74,6 +78,9 @@ def main(
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
         bench = Bench(work.resolve(), short, speech.resolve(), challenge and challenge.resolve())
         report = Report((out or (bench.work / "results" if short else ROOT / "docs")).resolve(), PARTS)
+        if page:
+            report.write()
+            return
         failed = [part.name for part in PARTS if only is None or part.name in only if not _measure(part, bench, report)]
         if short:
             sys.stdout.write(report.markdown())

@@ -67,7 +67,7 @@ class Bench:
         """What the real speech is, for the report; it names the folder, not where it is."""
         seconds = sum(map(len, self.voices)) / RATE
         speakers = "1 speaker" if len(self.voices) == 1 else f"{len(self.voices)} speakers"
-        return f"real speech (excerpts of {seconds:,.0f} s of {speakers}, folder `{self.speech.name}`)"
+        return f"real speech of {speakers} (excerpts of {seconds:,.0f} s, folder `{self.speech.name}`)"
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:

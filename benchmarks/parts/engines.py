@@ -60,10 +60,10 @@ def _markdown(figures: Figures) -> str:
         else:
             rows.append((label, f"{one['start_up_s']:.1f} s", f"{one['median_s']:.1f} s", f"{ratio:.2f}"))
     return (
-        f"MFCC of {figures['hours']:,.1f} hours in {figures['sessions']:,} sessions at 16 kHz ({figures['speech']};"
-        f" hard links to {figures['recordings']} distinct recordings). Start-up, also of the cluster, ends when the"
-        f" workers have answered once; work is what is left, median of {figures['repeats']}. Driver and cluster share"
-        " the same cores.\n\n" + table(("", "start-up", "work", "work, times the pool's"), rows)
+        f"MFCC of {figures['hours']:,.1f} hours in {figures['sessions']:,} sessions at 16 kHz: {figures['speech']}. The"
+        f" recordings are hard links to {figures['recordings']} distinct ones. Start-up, also of the cluster, ends when"
+        f" the workers have answered once; work is what is left, median of {figures['repeats']}. Driver and cluster"
+        " share the same cores.\n\n" + table(("", "start-up", "work", "work, times the pool's"), rows)
     )
 
 
