@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from benchmarks.measure import run
 from benchmarks.novoic import check_outcome, materialize
 from benchmarks.part import Part, Target
 from benchmarks.parts.end_to_end import _exponent
+from benchmarks.slow_family import SLOW
+from novoic_assets.features.text.conversation import Conversation
+from novoic_assets.features.text.session import text_features
+from novoic_assets.sessions.transcript import Segment, Word
 
 ROOT = Path(__file__).parents[1]
 
@@ -141,6 +146,13 @@ def test_worker_processes_are_counted_and_their_work_is_told_apart(tmp_path):
         assert done.worker > 1_000_000
 
 
+def test_the_slow_family_takes_half_a_second_of_a_core_for_each_session():
+    said = Conversation([Segment(0.0, 1.0, (Word("the", "patient"), Word("cookie", "patient")))])
+    start = time.process_time()
+    assert text_features(said, [SLOW])["slow"]["all"].vector.tolist() == [2.0]
+    assert time.process_time() - start >= 0.5
+
+
 def test_a_page_says_when_and_on_which_machine_each_part_was_measured(tmp_path):
     part = _part(2.0)
     results = report.Report(tmp_path, (part,))
@@ -168,7 +180,7 @@ def test_sessions_of_a_corpus_are_ok_and_change(tmp_path, voices):
 
 @pytest.mark.slow
 def test_the_cheapest_parts(tmp_path):
-    names = ("audio", "text", "memory")
+    names = ("tasks", "audio", "text", "memory")
     only = [argument for name in names for argument in ("--only", name)]
     command = [sys.executable, "-m", "benchmarks", "--short", *only, "--work", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
