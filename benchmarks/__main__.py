@@ -56,9 +56,6 @@ def main(
     speech: Annotated[
         Path, typer.Option(help="Folder of real utterances: WAV or FLAC files, named by their speakers.")
     ] = SPEECH,
-    challenge: Annotated[
-        Path | None, typer.Option(exists=True, help="Folder of the speech-challenge corpus; else its part is left out.")
-    ] = None,
     work: Annotated[
         Path | None, typer.Option(help="Folder for corpora; those of volume stay there. Else a temporary one.")
     ] = None,
@@ -76,7 +73,7 @@ def main(
     with ExitStack() as stack:
         if work is None:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
-        bench = Bench(work.resolve(), short, speech.resolve(), challenge and challenge.resolve())
+        bench = Bench(work.resolve(), short, speech.resolve())
         report = Report((out or (bench.work / "results" if short else ROOT / "docs")).resolve(), PARTS)
         if page:
             report.write()

@@ -311,15 +311,15 @@ def first_stages(raw: str, store: str, history: str, names: list[str]) -> Figure
 
 def stage(name: str, raw: str, store: str) -> "Stage":
     """The text or the audio stage over a store, with all families."""
-    from novoic_assets.stages.audio import AudioStage
-    from novoic_assets.stages.text import TextStage
+    from novoic_assets.stages.audio import AudioStage, ComputeAudio
+    from novoic_assets.stages.text import ComputeText, TextStage
     from novoic_assets.storage.files import Storage
     from novoic_assets.storage.store_tables import StoreTables
 
     tables = StoreTables(Storage(store, "NOVOIC_STORE"))
     if name == TextStage.name:
-        return TextStage(tables, _MODEL, "")
-    return AudioStage(Storage(raw, "NOVOIC_RAW"), tables, "")
+        return TextStage(tables, ComputeText(_MODEL, ""))
+    return AudioStage(tables, ComputeAudio(Storage(raw, "NOVOIC_RAW"), ""))
 
 
 def tasks(name: str, raw: str, store: str) -> Figures:

@@ -49,13 +49,11 @@ class Bench:
         work: Folder for corpora and stores.
         short: Whether everything is small.
         speech: Folder of real utterances.
-        challenge: Folder of the speech-challenge corpus, if it is here.
     """
 
     work: Path
     short: bool
     speech: Path = SPEECH
-    challenge: Path | None = None
 
     @cached_property
     def voices(self) -> list[Pcm]:

@@ -6,7 +6,7 @@
 import time
 from typing import Final
 
-from novoic_assets.features.family import ALL, Computed, Speaker, Value
+from novoic_assets.features.family import ALL, Computed, Cost, Speaker, Value
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import TextFamily
 
@@ -27,5 +27,6 @@ SLOW: Final = TextFamily(
     description="Half a second of CPU for each session.",
     members=(Value(name="slow_words", unit="words", formula="number of words", source="counted"),),
     speakers=(ALL,),
+    cost=Cost(session=SECONDS),
     compute=_compute,
 )
