@@ -1,9 +1,9 @@
 """The parsed stage's worker: a transcript file in, a row of `transcripts` out."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 
@@ -13,7 +13,7 @@ from novoic_assets.reasons import Reason, Refused
 from novoic_assets.sessions.transcript import MAX_BYTES, PARSER_VERSION, content_digest, parse_transcript
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
-from novoic_assets.stages.worker import Failed, Row, SessionWorker, Task, attempt, done
+from novoic_assets.stages.worker import SingleSessionWorker
 from novoic_assets.storage import schemas
 from novoic_assets.storage.files import Storage
 from novoic_assets.storage.store_tables import StoreTables
@@ -35,7 +35,7 @@ _SECONDS_PER_BYTE = 2e-7
 
 
 @dataclass(frozen=True)
-class ParseTranscripts(SessionWorker):
+class ParseTranscripts(SingleSessionWorker):
     """Reads and parses transcripts.
 
     Attributes:
@@ -45,13 +45,8 @@ class ParseTranscripts(SessionWorker):
     raw: Storage
     schema: ClassVar[pa.Schema] = schemas.TRANSCRIPTS
 
-    def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
-        """The rows of some transcripts."""
-        for task in tasks:
-            parsed = attempt(task, self._parse)
-            yield parsed.row if isinstance(parsed, Failed) else done(task, parsed)
-
-    def _parse(self, task: Task) -> Row:
+    def compute(self, task: dict[str, Any]) -> dict[str, Any]:
+        """The row of one transcript."""
         if task["size"] > MAX_BYTES:
             raise Refused(Reason.FORBIDDEN_XML)
         data = self.raw.open_listed(task["path"], task["size"], task["etag"]).readall()

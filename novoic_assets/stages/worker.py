@@ -54,6 +54,25 @@ class SessionWorker(ABC):
         return row
 
 
+class SingleSessionWorker(SessionWorker):
+    """A worker that computes one session at a time."""
+
+    @abstractmethod
+    def compute(self, task: Task) -> Row:
+        """The row of one task, without its outcome.
+
+        Raises:
+            Refused: The input is bad.
+            NovoicError: Something is wrong that is not the input's fault; the run stops.
+        """
+
+    def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
+        """The rows of some tasks, with their outcomes."""
+        for task in tasks:
+            columns = attempt(task, self.compute)
+            yield columns.row if isinstance(columns, Failed) else done(task, columns)
+
+
 _Result = TypeVar("_Result")
 
 

@@ -15,7 +15,7 @@ from novoic_assets.errors import NovoicError, place
 from novoic_assets.reasons import OK, Reason, Refused
 from novoic_assets.sessions.transcript import MAX_BYTES
 from novoic_assets.stages.parsing import TASKS, ParseTranscripts
-from novoic_assets.stages.worker import SessionWorker
+from novoic_assets.stages.worker import SingleSessionWorker
 from novoic_assets.storage.files import Storage
 from novoic_assets_tests.lab import transcript_xml
 
@@ -29,7 +29,7 @@ BAD_TYPES: dict[str, object] = {"too large": 1_000, "of another type": "a secret
 
 
 @dataclass(frozen=True)
-class Double(SessionWorker):
+class Double(SingleSessionWorker):
     """Doubles small numbers; other tasks fail in the way that they name."""
 
     schema: ClassVar[pa.Schema] = SCHEMA
