@@ -16,8 +16,10 @@ from novoic_assets.assets.reporting import plain_errors
 from novoic_assets.resources.configured import Arrival, RawData, Store
 from novoic_assets.resources.kafka import Kafka
 from novoic_assets.resources.topic import Batch, Judge
+from novoic_assets.sensors.deciding import Decision, decide, decide_from_look
 from novoic_assets.sensors.events import Kind, read_event
-from novoic_assets.sensors.looking import Decision, decide, is_going, judge, look, run_config, utc_now
+from novoic_assets.sensors.looking import look
+from novoic_assets.sensors.runs import is_going, run_config, utc_now
 from novoic_assets.sensors.settings import KAFKA, is_on, sensor_seconds
 from novoic_assets.stages.listing import Cutoffs
 from novoic_assets.storage import s3
@@ -111,7 +113,7 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
             decision = Decision(run=False, why="there is no reason to look", cursor=None)
         else:
             found = look(raw.storage, store.tables, context.instance, assets, cutoffs, now)
-            decision = judge(found, before.tried, now)
+            decision = decide_from_look(found, before.tried, now)
             if until is not None and until <= now.timestamp():
                 until = None  # that was the last look
         return _answer(context, decision, _Cursor(batch.offsets, until, decision.cursor), cutoffs, _told(batch))

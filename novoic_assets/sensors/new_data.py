@@ -7,7 +7,8 @@ import dagster as dg
 
 from novoic_assets.assets.reporting import plain_errors
 from novoic_assets.resources.configured import Arrival, RawData, Store
-from novoic_assets.sensors.looking import decide, run_config, utc_now
+from novoic_assets.sensors.deciding import decide
+from novoic_assets.sensors.runs import run_config, utc_now
 from novoic_assets.sensors.settings import NEW_DATA, is_on, sensor_seconds
 
 _DESCRIPTION: Final = (

@@ -9,7 +9,7 @@ import dagster as dg
 from novoic_assets.assets.reporting import plain_errors
 from novoic_assets.errors import NovoicError
 from novoic_assets.resources.configured import Arrival
-from novoic_assets.sensors.looking import is_going, run_config, utc_now
+from novoic_assets.sensors.runs import is_going, run_config, utc_now
 from novoic_assets.sensors.settings import NIGHTLY, is_on
 
 _CRON: Final = "0 2 * * *"

@@ -19,7 +19,7 @@ import pytest
 from novoic_assets.definitions import ASSETS, defs
 from novoic_assets.reasons import Reason
 from novoic_assets.resources.configured import Arrival
-from novoic_assets.sensors import looking, new_data, nightly
+from novoic_assets.sensors import deciding, new_data, nightly
 from novoic_assets.stages import listing
 from novoic_assets.storage import tables
 from novoic_assets.training import publish
@@ -209,7 +209,7 @@ def test_a_failed_run_is_tried_again_with_growing_pauses_and_a_limit(automated: 
     lose_most(automated)
     assert not automated.run().success
     now = 0.0
-    for attempt in range(1, looking.MAX_ATTEMPTS):
+    for attempt in range(1, deciding.MAX_ATTEMPTS):
         pause = 60 * 2 ** (attempt - 1)
         wait(now + pause - 5)
         assert f"(number {attempt + 1} of 6)" in automated.skips()
