@@ -21,8 +21,8 @@ from novoic_assets.sessions.recording import SAMPLE_RATE
 from novoic_assets.sessions.transcript import Segment, Transcript, Word, parse_transcript
 from novoic_assets.synthetic.corpus import (
     CorpusSettings,
-    make_conversation,
     make_recording,
+    make_script,
     plan_corpus,
     transcript_xml,
 )
@@ -50,9 +50,9 @@ def session(seed: int) -> Session:
     """A session of a quarter of a minute, with the noise of a room."""
     made = CorpusSettings(sessions=1, minutes=0.35, seed=seed)
     (planned,) = plan_corpus(made)[1]
-    conversation = make_conversation(planned, made)
-    xml = transcript_xml(planned, conversation)
-    return Session(make_recording(planned, conversation, made), parse_transcript(xml, planned.sessionid))
+    script = make_script(planned, made)
+    xml = transcript_xml(planned, script)
+    return Session(make_recording(planned, script, made), parse_transcript(xml, planned.sessionid))
 
 
 def turns_of(segments: tuple[Segment, ...], shift: float = 0.0) -> Turns:
