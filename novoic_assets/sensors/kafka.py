@@ -17,7 +17,7 @@ from novoic_assets.resources.configured import Arrival, RawData, Store
 from novoic_assets.resources.kafka import Kafka
 from novoic_assets.resources.topic import Batch, Judge
 from novoic_assets.sensors.deciding import Decision, decide, decide_from_look
-from novoic_assets.sensors.events import Kind, read_event
+from novoic_assets.sensors.events import MessageKind, read_event
 from novoic_assets.sensors.looking import look
 from novoic_assets.sensors.runs import is_going, run_config, utc_now
 from novoic_assets.sensors.settings import KAFKA, is_on, sensor_seconds
@@ -107,7 +107,7 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
         if batch.unanswered:
             context.log.warning(f"{batch.unanswered} partitions of the topic do not answer")
         until = before.until
-        if batch.counts[Kind.RELEVANT] or batch.first or batch.lost:
+        if batch.counts[MessageKind.RELEVANT] or batch.first or batch.lost:
             until = now.timestamp() + arrival.pair_seconds + arrival.settle_seconds + _CLOCKS_APART
         if until is None and before.tried is None:
             decision = Decision(run=False, why="there is no reason to look", cursor=None)
@@ -140,6 +140,6 @@ def _judge(raw: Storage) -> Judge:
 
 def _told(batch: Batch) -> str:
     """What a read found, in numbers."""
-    counts = ", ".join(f"{batch.counts[kind]} {kind}" for kind in Kind)
+    counts = ", ".join(f"{batch.counts[kind]} {kind}" for kind in MessageKind)
     lost = "; the topic lost messages before they were read" if batch.lost else ""
     return f"messages: {counts}{lost}"

@@ -25,7 +25,7 @@ from obstore.store import S3Store
 from novoic_assets.errors import NovoicError
 from novoic_assets.resources.kafka import Kafka
 from novoic_assets.resources.topic import Batch
-from novoic_assets.sensors.events import Kind, read_event
+from novoic_assets.sensors.events import MessageKind, read_event
 from novoic_assets_tests.broker import Broker, broker
 from novoic_assets_tests.weed import SeaweedFS, free_ports, seaweedfs
 
@@ -59,14 +59,14 @@ def read_until(source: Kafka, offsets: dict[int, int], relevant: int) -> Batch:
     """Read until so many relevant messages have come; whoever sends them does so in its own time."""
     for _ in range(100):
         batch = read(source, offsets)
-        if batch.counts[Kind.RELEVANT] >= relevant:
+        if batch.counts[MessageKind.RELEVANT] >= relevant:
             return batch
         time.sleep(0.1)
     raise TimeoutError("the messages did not come")
 
 
 def counts(batch: Batch) -> tuple[int, int, int]:
-    return batch.counts[Kind.RELEVANT], batch.counts[Kind.OTHER], batch.counts[Kind.MALFORMED]
+    return batch.counts[MessageKind.RELEVANT], batch.counts[MessageKind.OTHER], batch.counts[MessageKind.MALFORMED]
 
 
 def failure(source: Kafka) -> str:
@@ -126,7 +126,7 @@ def test_what_is_beyond_the_limit_is_left_to_the_next_read(kafka: Broker, events
     for _ in range(6):
         batch = read(events, offsets, limit=100)
         offsets = dict(batch.offsets)
-        found.append(batch.counts[Kind.RELEVANT])
+        found.append(batch.counts[MessageKind.RELEVANT])
         assert batch.unanswered == 0
     assert found == [100] * 5 + [0]
     assert offsets == {0: 250, 1: 250}
@@ -188,7 +188,7 @@ def test_messages_that_went_before_they_were_read_are_told(
     assert (counts(before), before.offsets[0], before.lost) == ((3, 0, 0), 3, False)
     publish([b"x" * 900_000] * 12)
     after = read(source, dict(before.offsets))
-    assert 0 < after.counts[Kind.MALFORMED] < 12
+    assert 0 < after.counts[MessageKind.MALFORMED] < 12
     assert (after.offsets[0], after.lost) == (15, True)
     assert not read(source, dict(after.offsets)).lost
 
@@ -218,8 +218,8 @@ def test_seaweedfs_tells_of_its_buckets_files(kafka: Broker, tmp_path: Path) -> 
         )
         obstore.put(store, "raw/metadata.csv", b"first")
         start = read_until(source, {0: 0}, relevant=1)
-        assert counts(start) == (1, start.counts[Kind.OTHER], 0)
-        assert start.counts[Kind.OTHER] > 0
+        assert counts(start) == (1, start.counts[MessageKind.OTHER], 0)
+        assert start.counts[MessageKind.OTHER] > 0
         obstore.put(store, "raw/audio/a site/S 1+2.wav", b"x" * 100)
         obstore.put(store, "raw/audio/S2.wav", bytes(6_000_000), chunk_size=5_242_880, use_multipart=True)
         obstore.put(store, "raw/metadata.csv", b"x")
@@ -228,8 +228,8 @@ def test_seaweedfs_tells_of_its_buckets_files(kafka: Broker, tmp_path: Path) -> 
         obstore.get(store, "raw/metadata.csv").bytes()
         obstore.delete(store, "raw/metadata.csv")
         removed = read_until(source, dict(added.offsets), relevant=1)
-    assert (added.counts[Kind.RELEVANT], added.counts[Kind.MALFORMED]) == (3, 0)
-    assert (removed.counts[Kind.RELEVANT], removed.counts[Kind.MALFORMED]) == (1, 0)
+    assert (added.counts[MessageKind.RELEVANT], added.counts[MessageKind.MALFORMED]) == (3, 0)
+    assert (removed.counts[MessageKind.RELEVANT], removed.counts[MessageKind.MALFORMED]) == (1, 0)
 
 
 def test_a_topic_that_is_not_there_is_told(kafka: Broker) -> None:
