@@ -52,9 +52,9 @@ def main() -> None:
     except NovoicError as error:
         _fail(str(error))
     except Exception as error:  # noqa: BLE001 - its text may quote the data: type and place must do
-        from novoic_assets.errors import place
+        from novoic_assets.errors import type_and_place
 
-        _fail(f"unexpected {place(error)}; please report it")
+        _fail(f"unexpected {type_and_place(error)}; please report it")
 
 
 def _fail(message: str) -> None:

@@ -97,12 +97,12 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
     @property
     def spark_config(self) -> dict[str, str]:
         """The settings of a session that come before those of `spark-defaults.conf`."""
-        place: dict[str, str] = {}
+        of_master: dict[str, str] = {}
         if _is_local(self.master):
-            place = _LOCAL
+            of_master = _LOCAL
         elif _is_kubernetes(self.master):
-            place = {name: os.environ[variable] for name, variable in _POD.items() if os.environ.get(variable)}
-        return {**_ALWAYS, **place, **self.settings, "spark.master": self.master}
+            of_master = {name: os.environ[variable] for name, variable in _POD.items() if os.environ.get(variable)}
+        return {**_ALWAYS, **of_master, **self.settings, "spark.master": self.master}
 
     @property
     def spark_defaults(self) -> dict[str, str]:

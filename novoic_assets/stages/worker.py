@@ -6,7 +6,7 @@ from typing import Any, ClassVar, TypeVar
 
 import pyarrow as pa
 
-from novoic_assets.errors import NovoicError, place
+from novoic_assets.errors import NovoicError, type_and_place
 from novoic_assets.features.family import Family
 from novoic_assets.reasons import OK, Reason, Refused
 
@@ -55,13 +55,13 @@ class SessionWorker(ABC):
         except NovoicError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, it must cost this session only
-            return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
+            return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": type_and_place(error)}
 
     def _storable(self, row: dict[str, Any]) -> dict[str, Any]:
         try:
             pa.RecordBatch.from_pylist([row], schema=self.schema)
         except Exception as error:  # noqa: BLE001 - as above
-            return {"session": row["session"], "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
+            return {"session": row["session"], "reason": str(Reason.INTERNAL_ERROR), "detail": type_and_place(error)}
         return row
 
 

@@ -168,8 +168,8 @@ def test_a_bucket_tells_of_its_files(bucket_lab: BucketLab, instance: dg.Dagster
     bucket, prefix = bucket_lab.raw_root.removeprefix("s3://").split("/", 1)
 
     def event(key: str) -> dict[str, Any]:
-        place = {"bucket": {"name": bucket}, "object": {"key": key}}
-        return {"Records": [{"eventName": "ObjectCreated:Put", "s3": place}]}
+        where = {"bucket": {"name": bucket}, "object": {"key": key}}
+        return {"Records": [{"eventName": "ObjectCreated:Put", "s3": where}]}
 
     with broker(tmp_path / "broker") as kafka:
         kafka.create_topic("events")

@@ -163,7 +163,7 @@ def _pieces(utterances: Sequence[Utterance]) -> Iterator[_Piece]:
         while start < len(tokens):
             end = min(start + _DOCUMENT_TOKENS, len(tokens))
             if end < len(tokens):
-                ends = (place for place in range(end, start, -1) if tokens[place - 1].text in TERMINATORS)
+                ends = (position for position in range(end, start, -1) if tokens[position - 1].text in TERMINATORS)
                 end = next(ends, end)
             yield _Piece(index, tokens[start:end])
             start = end
