@@ -7,10 +7,10 @@ from typing import BinaryIO
 import numpy as np
 
 from novoic_assets.features.audio.analysis import Analysis
+from novoic_assets.features.audio.audibility import INAUDIBLE_DBFS, Audibility
 from novoic_assets.features.audio.blocks import Block, Blocks
 from novoic_assets.features.audio.family import Accumulator, AudioFamily
 from novoic_assets.features.audio.frames import Turns, speaker_seconds
-from novoic_assets.features.audio.level import INAUDIBLE_DBFS, Level
 from novoic_assets.features.family import (
     SPEAKERS,
     FeatureValues,
@@ -63,10 +63,10 @@ def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[Au
     accumulators = [(family, family.accumulator(analysis)) for family in families]
     looks_high = any(value.highest_hz for family in families for value in family.members)
     bandwidth = analysis.bandwidth if looks_high else None
-    level = Level(turns)
+    audibility = Audibility(turns)
 
     def add(block: Block) -> None:
-        level.add(block)
+        audibility.add(block)
         analysis.add(block)
         if block.n_frames:
             for _, accumulator in accumulators:
@@ -79,7 +79,7 @@ def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[Au
     for block in blocks.finish():
         add(block)
 
-    level_dbfs = level.dbfs()
+    level_dbfs = audibility.dbfs()
     own = {
         speaker: _Own(_status(turns.has(speaker), int(n), level_dbfs[speaker], analysis), int(n))
         for speaker, n in zip(SPEAKERS, analysis.masks.sum(axis=1), strict=True)
