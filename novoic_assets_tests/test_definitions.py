@@ -103,7 +103,14 @@ def test_every_check_of_a_stage_can_be_run_alone(asset: str, check: str) -> None
 
 
 def test_the_fields_of_the_launchpad_are_the_environments_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    from novoic_assets.resources.configured import Arrival, Engine, FeatureSettings, Publishing, RawData, Store
+    from novoic_assets.resources.configured import (
+        ArrivalResource,
+        EngineResource,
+        FeatureSettingsResource,
+        PublishingResource,
+        RawDataResource,
+        StoreResource,
+    )
 
     monkeypatch.setenv("NOVOIC_RAW", "/somewhere/raw")
     monkeypatch.setenv("NOVOIC_STORE", "/somewhere/store")
@@ -112,12 +119,12 @@ def test_the_fields_of_the_launchpad_are_the_environments_values(monkeypatch: py
     monkeypatch.setenv("NOVOIC_COVARIATES", "age")
     monkeypatch.setenv("NOVOIC_SETTLE_SECONDS", "25")
     monkeypatch.setenv("NOVOIC_PAIR_SECONDS", "0")
-    assert RawData().root == "/somewhere/raw"
-    assert Store().root == "/somewhere/store"
-    assert Engine().workers == 3
-    assert FeatureSettings().spacy_model == "a_model"
-    assert Publishing().covariates == "age"
-    assert (Arrival().settle_seconds, Arrival().pair_seconds) == (25, 0)
+    assert RawDataResource().root == "/somewhere/raw"
+    assert StoreResource().root == "/somewhere/store"
+    assert EngineResource().workers == 3
+    assert FeatureSettingsResource().spacy_model == "a_model"
+    assert PublishingResource().covariates == "age"
+    assert (ArrivalResource().settle_seconds, ArrivalResource().pair_seconds) == (25, 0)
 
 
 def automation() -> tuple[dg.SensorDefinition, dg.ScheduleDefinition]:

@@ -186,9 +186,9 @@ def features(
 ) -> None:
     """Show every value that is computed: what it is, its unit, what makes it NaN, and what to mind."""
     from novoic_assets.features import describe
-    from novoic_assets.resources.configured import FeatureSettings
+    from novoic_assets.resources.configured import FeatureSettingsResource
 
-    settings = FeatureSettings()
+    settings = FeatureSettingsResource()
     families = [*settings.text_families, *settings.audio_families]
     if as_json:
         sys.stdout.write(json.dumps(describe.to_json(families), indent=2, ensure_ascii=False) + "\n")

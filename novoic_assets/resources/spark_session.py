@@ -52,7 +52,7 @@ _IMAGE: Final = "spark.kubernetes.container.image"
 _IMAGE_TAG: Final = "dagster/image"  # a run's tag, by which its launcher says what image its pod runs
 
 
-class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
+class SparkResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
     """A Spark session, started when first asked for and stopped when the run ends.
 
     A session that was there before is used, and left running. A setting counts, in this order, as `settings` has it, as

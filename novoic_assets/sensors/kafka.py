@@ -13,8 +13,8 @@ from typing import Final
 import dagster as dg
 
 from novoic_assets.assets.reporting import plain_errors
-from novoic_assets.resources.configured import Arrival, RawData, Store
-from novoic_assets.resources.kafka import Kafka
+from novoic_assets.resources.configured import ArrivalResource, RawDataResource, StoreResource
+from novoic_assets.resources.kafka import KafkaResource
 from novoic_assets.resources.topic import Batch, Judge
 from novoic_assets.sensors.deciding import Decision, decide, decide_from_look
 from novoic_assets.sensors.events import MessageKind, read_event
@@ -84,7 +84,11 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
     )
     @plain_errors
     def kafka_events(
-        context: dg.SensorEvaluationContext, raw: RawData, store: Store, arrival: Arrival, kafka: Kafka
+        context: dg.SensorEvaluationContext,
+        raw: RawDataResource,
+        store: StoreResource,
+        arrival: ArrivalResource,
+        kafka: KafkaResource,
     ) -> dg.RunRequest | dg.SkipReason:
         """Read, look where there is a reason to, and start a run or say why not."""
         now = utc_now()

@@ -18,7 +18,7 @@ import pytest
 
 from novoic_assets.definitions import ASSETS, defs
 from novoic_assets.reasons import Reason
-from novoic_assets.resources.configured import Arrival
+from novoic_assets.resources.configured import ArrivalResource
 from novoic_assets.sensors import deciding, new_data, nightly
 from novoic_assets.stages import listing
 from novoic_assets.storage import tables
@@ -360,7 +360,9 @@ def test_a_tick_and_its_run_tell_nothing_personal(automated: Automated) -> None:
 def ask_schedule(automated: Automated) -> Any:
     # Closed before the test's instance is, which would else leave Dagster a closed one to load definitions with.
     with dg.build_schedule_context(
-        instance=automated.instance, scheduled_execution_time=datetime.now(UTC), resources={"arrival": Arrival()}
+        instance=automated.instance,
+        scheduled_execution_time=datetime.now(UTC),
+        resources={"arrival": ArrivalResource()},
     ) as context:
         return defs.resolve_schedule_def("nightly").evaluate_tick(context)
 
