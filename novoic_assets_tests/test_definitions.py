@@ -12,6 +12,14 @@ import yaml
 
 from novoic_assets.definitions import MATERIALIZE_ALL, defs
 from novoic_assets.errors import NovoicError
+from novoic_assets.resources.configured import (
+    ArrivalResource,
+    EngineResource,
+    FeatureSettingsResource,
+    PublishingResource,
+    RawDataResource,
+    StoreResource,
+)
 from novoic_assets.sensors.new_data import new_data_sensor
 from novoic_assets.sensors.nightly import nightly_schedule
 from novoic_assets.training.cohorts import COHORTS
@@ -103,15 +111,6 @@ def test_every_check_of_a_stage_can_be_run_alone(asset: str, check: str) -> None
 
 
 def test_the_fields_of_the_launchpad_are_the_environments_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    from novoic_assets.resources.configured import (
-        ArrivalResource,
-        EngineResource,
-        FeatureSettingsResource,
-        PublishingResource,
-        RawDataResource,
-        StoreResource,
-    )
-
     monkeypatch.setenv("NOVOIC_RAW", "/somewhere/raw")
     monkeypatch.setenv("NOVOIC_STORE", "/somewhere/store")
     monkeypatch.setenv("NOVOIC_WORKERS", "3")
