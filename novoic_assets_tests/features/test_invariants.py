@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from novoic_assets.features import catalogue
-from novoic_assets.features.audio import blocks, level
+from novoic_assets.features.audio import audibility, blocks
 from novoic_assets.features.audio.frames import Turns
 from novoic_assets.features.family import ALL, INVESTIGATOR, PATIENT, SPEAKERS, Family, Flag, Speaker, Undefined
 from novoic_assets.features.text.conversation import Conversation
@@ -168,7 +168,7 @@ def test_the_size_of_a_block_moves_nothing(monkeypatch: pytest.MonkeyPatch, fram
     monkeypatch.setattr(blocks, "_BLOCK_FRAMES", frames_in_a_block)
     monkeypatch.setattr(blocks, "BLOCK_STEP", step)
     monkeypatch.setattr(blocks, "_BLOCK_LENGTH", step + blocks.FRAME_LENGTH - blocks.HOP)
-    monkeypatch.setattr(level, "BLOCK_STEP", step)
+    monkeypatch.setattr(audibility, "BLOCK_STEP", step)
     after = compute(session(2).samples, *SOUND, turns=session(2).turns)
     for speaker in SPEAKERS:
         assert moved(before[speaker], after[speaker]) == set()
