@@ -185,13 +185,11 @@ def spoken(seconds: float) -> Figures:
     from novoic_assets.features.text.conversation import Conversation
     from novoic_assets.features.text.session import text_features
     from novoic_assets.sessions.transcript import parse_transcript
-    from novoic_assets.synthetic.corpus import CorpusSettings, make_conversation, plan_corpus, transcript_xml
+    from novoic_assets.synthetic.corpus import CorpusSettings, make_script, plan_corpus, transcript_xml
 
     settings = CorpusSettings(sessions=1, minutes=seconds / 60)
     (session,) = plan_corpus(settings)[1]
-    segments = parse_transcript(
-        transcript_xml(session, make_conversation(session, settings)), session.sessionid
-    ).segments
+    segments = parse_transcript(transcript_xml(session, make_script(session, settings)), session.sessionid).segments
     count = sum(len(segment.words) for segment in segments)
     families = text_families(_MODEL)
 
@@ -372,12 +370,12 @@ def sensor_ticks(raw: str, store: str, history: str, count: int = 3) -> Figures:
     import dagster as dg
 
     from novoic_assets.definitions import defs
-    from novoic_assets.resources.configured import Arrival, RawData, Store
+    from novoic_assets.resources.configured import ArrivalResource, RawDataResource, StoreResource
     from novoic_assets.sensors.looking import look
 
     os.chdir(history)
     sensor = defs.resolve_sensor_def("new_data")
-    resources = {"raw": RawData(root=raw), "store": Store(root=store), "arrival": Arrival()}
+    resources = {"raw": RawDataResource(root=raw), "store": StoreResource(root=store), "arrival": ArrivalResource()}
     seconds = []
     with dg.DagsterInstance.from_config(history) as instance:
         instance.get_runs()
@@ -388,8 +386,8 @@ def sensor_ticks(raw: str, store: str, history: str, count: int = 3) -> Figures:
             seconds.append(clock.wall)
         peak = own_peak_bytes()
         now = datetime.now(UTC)
-        tables = Store(root=store).tables
-        found = look(RawData(root=raw).storage, tables, instance, [], Arrival().cutoffs(now), now)
+        tables = StoreResource(root=store).tables
+        found = look(RawDataResource(root=raw).storage, tables, instance, [], ArrivalResource().cutoffs(now), now)
     files = found.new + found.changed + found.gone
     return {"seconds": seconds, "before_mb": before / 1e6, "peak_mb": peak / 1e6, "files": files}
 

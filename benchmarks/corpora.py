@@ -17,7 +17,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from novoic_assets.synthetic.corpus import CorpusSettings, make_conversation, make_recording, plan_corpus
+from novoic_assets.synthetic.corpus import CorpusSettings, make_recording, make_script, plan_corpus
 
 Pcm = NDArray[np.int16]
 
@@ -57,7 +57,7 @@ def speech(seconds: float, rate: int, seed: int = 0) -> Pcm:
     pieces = max(1, round(minutes))
     settings = CorpusSettings(sessions=pieces, minutes=max(0.1, minutes / pieces), sample_rate=rate, seed=seed)
     _, sessions = plan_corpus(settings)
-    parts = [make_recording(session, make_conversation(session, settings), settings) for session in sessions]
+    parts = [make_recording(session, make_script(session, settings), settings) for session in sessions]
     samples = np.rint(np.concatenate(parts) * 32_767).astype(np.int16)
     return np.resize(samples, round(seconds * rate))
 

@@ -5,8 +5,8 @@ import dagster as dg
 from novoic_assets.assets.cluster import SPARK_POOL, pod_size
 from novoic_assets.assets.raw import raw_transcripts
 from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors, stage_result
-from novoic_assets.resources.configured import Engine, RawData, Store
-from novoic_assets.resources.spark_session import Spark
+from novoic_assets.resources.configured import EngineResource, RawDataResource, StoreResource
+from novoic_assets.resources.spark_session import SparkResource
 from novoic_assets.sessions.transcript import PARSER_VERSION
 from novoic_assets.stages.parsing import ParsedStage
 from novoic_assets.stages.stage import run_stage
@@ -25,7 +25,11 @@ from novoic_assets.storage import schemas
 )
 @plain_errors
 def parsed_transcripts(
-    context: dg.AssetExecutionContext, raw: RawData, store: Store, engine: Engine, spark: Spark
+    context: dg.AssetExecutionContext,
+    raw: RawDataResource,
+    store: StoreResource,
+    engine: EngineResource,
+    spark: SparkResource,
 ) -> dg.MaterializeResult[None]:
     """The transcripts: a row for each session, with its outcome, its patient, and its segments and words."""
     with engine.on(spark) as workers:

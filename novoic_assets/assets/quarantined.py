@@ -8,7 +8,7 @@ from novoic_assets.assets.raw import raw_metadata
 from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, markdown_table, plain_errors, table_metadata
 from novoic_assets.fingerprints import fingerprint
 from novoic_assets.reasons import DESCRIPTIONS, Reason
-from novoic_assets.resources.configured import Store
+from novoic_assets.resources.configured import StoreResource
 from novoic_assets.stages.quarantine import QUARANTINE, count_reasons, read_quarantine
 
 
@@ -21,7 +21,7 @@ from novoic_assets.stages.quarantine import QUARANTINE, count_reasons, read_quar
     code_version="1",
 )
 @plain_errors
-def quarantine(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult[None]:
+def quarantine(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[None]:
     """What the stages refused, counted by stage and reason; `novoic quarantine --list` names the sessions."""
     tables = store.tables
     # Before they are read: what another run commits meanwhile then counts as not seen.

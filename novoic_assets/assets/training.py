@@ -22,7 +22,7 @@ from novoic_assets.assets.reporting import (
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.family import SCHEMA_VERSION
 from novoic_assets.reasons import OK
-from novoic_assets.resources.configured import FeatureSettings, Publishing, Store
+from novoic_assets.resources.configured import FeatureSettingsResource, PublishingResource, StoreResource
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
 from novoic_assets.training.dataset import MODALITIES, Dataset, Sources, assemble
@@ -36,7 +36,7 @@ FRESHNESS: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26
 Yielded = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
-def read_sources(store: Store, settings: FeatureSettings) -> tuple[Sources, dict[str, int]]:
+def read_sources(store: StoreResource, settings: FeatureSettingsResource) -> tuple[Sources, dict[str, int]]:
     """What datasets are made of, and the versions of the tables that were read.
 
     Raises:
@@ -84,7 +84,10 @@ def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
     )
     @plain_errors
     def dataset(
-        context: dg.AssetExecutionContext, store: Store, settings: FeatureSettings, publishing: Publishing
+        context: dg.AssetExecutionContext,
+        store: StoreResource,
+        settings: FeatureSettingsResource,
+        publishing: PublishingResource,
     ) -> Iterator[Yielded]:
         yield from _publish(context, cohort, store, settings, publishing)
 
@@ -92,7 +95,11 @@ def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
 
 
 def _publish(
-    context: dg.AssetExecutionContext, cohort: Cohort, store: Store, settings: FeatureSettings, publishing: Publishing
+    context: dg.AssetExecutionContext,
+    cohort: Cohort,
+    store: StoreResource,
+    settings: FeatureSettingsResource,
+    publishing: PublishingResource,
 ) -> Iterator[Yielded]:
     sources, tables = read_sources(store, settings)
     storage = store.storage

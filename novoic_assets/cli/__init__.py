@@ -52,9 +52,9 @@ def main() -> None:
     except NovoicError as error:
         _fail(str(error))
     except Exception as error:  # noqa: BLE001 - its text may quote the data: type and place must do
-        from novoic_assets.errors import place
+        from novoic_assets.errors import type_and_place
 
-        _fail(f"unexpected {place(error)}; please report it")
+        _fail(f"unexpected {type_and_place(error)}; please report it")
 
 
 def _fail(message: str) -> None:
@@ -186,9 +186,9 @@ def features(
 ) -> None:
     """Show every value that is computed: what it is, its unit, what makes it NaN, and what to mind."""
     from novoic_assets.features import describe
-    from novoic_assets.resources.configured import FeatureSettings
+    from novoic_assets.resources.configured import FeatureSettingsResource
 
-    settings = FeatureSettings()
+    settings = FeatureSettingsResource()
     families = [*settings.text_families, *settings.audio_families]
     if as_json:
         sys.stdout.write(json.dumps(describe.to_json(families), indent=2, ensure_ascii=False) + "\n")

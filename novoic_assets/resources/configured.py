@@ -16,7 +16,7 @@ from novoic_assets.engines.spark import SparkEngine
 from novoic_assets.features import catalogue
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.text.session import TextFamily
-from novoic_assets.resources.spark_session import Spark
+from novoic_assets.resources.spark_session import SparkResource
 from novoic_assets.settings import whole_number
 from novoic_assets.stages.audio import ComputeAudio
 from novoic_assets.stages.listing import Cutoffs
@@ -26,7 +26,7 @@ from novoic_assets.storage.store_tables import StoreTables
 from novoic_assets.training.dataset import check_covariates
 
 
-class RawData(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
+class RawDataResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
     """Where the sessions come from: `metadata.csv`, `text/` and `audio/` below a root."""
 
     root: str = Field(
@@ -40,7 +40,7 @@ class RawData(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in 
         return Storage(self.root, "NOVOIC_RAW")
 
 
-class Store(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """Where tables and datasets are kept."""
 
     root: str = Field(
@@ -59,7 +59,7 @@ class Store(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
         return StoreTables(self.storage)
 
 
-class Engine(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class EngineResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """What runs the heavy steps."""
 
     workers: int = Field(
@@ -68,12 +68,12 @@ class Engine(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
         description="Worker processes, where Spark is not used; 0 is one for each core (NOVOIC_WORKERS).",
     )
 
-    def on(self, spark: Spark) -> PoolEngine | SparkEngine:
+    def on(self, spark: SparkResource) -> PoolEngine | SparkEngine:
         """Spark where there is a master, else worker processes of this machine; a context to work in."""
         return spark.engine if spark.master else PoolEngine(self.workers)
 
 
-class Arrival(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class ArrivalResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """How long runs that start by themselves wait for files that are on their way."""
 
     settle_seconds: float = Field(
@@ -92,7 +92,7 @@ class Arrival(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
         return Cutoffs(now - timedelta(seconds=self.settle_seconds), now - timedelta(seconds=self.pair_seconds))
 
 
-class FeatureSettings(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class FeatureSettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """What the features depend on beside the sessions."""
 
     spacy_model: str = Field(
@@ -131,7 +131,7 @@ class FeatureSettings(dg.ConfigurableResource):  # type: ignore[type-arg]  # as 
         return catalogue.audio_families(self.families)
 
 
-class Publishing(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class PublishingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """What is published with a dataset."""
 
     covariates: str = Field(

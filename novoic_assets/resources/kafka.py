@@ -30,7 +30,7 @@ _SECURITIES: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
-class Kafka(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
+class KafkaResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
     """The topic that tells of new data. The password is read from the environment alone: a field would show it."""
 
     servers: str = Field(

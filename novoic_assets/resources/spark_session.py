@@ -52,7 +52,7 @@ _IMAGE: Final = "spark.kubernetes.container.image"
 _IMAGE_TAG: Final = "dagster/image"  # a run's tag, by which its launcher says what image its pod runs
 
 
-class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
+class SparkResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
     """A Spark session, started when first asked for and stopped when the run ends.
 
     A session that was there before is used, and left running. A setting counts, in this order, as `settings` has it, as
@@ -97,12 +97,12 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
     @property
     def spark_config(self) -> dict[str, str]:
         """The settings of a session that come before those of `spark-defaults.conf`."""
-        place: dict[str, str] = {}
+        of_master: dict[str, str] = {}
         if _is_local(self.master):
-            place = _LOCAL
+            of_master = _LOCAL
         elif _is_kubernetes(self.master):
-            place = {name: os.environ[variable] for name, variable in _POD.items() if os.environ.get(variable)}
-        return {**_ALWAYS, **place, **self.settings, "spark.master": self.master}
+            of_master = {name: os.environ[variable] for name, variable in _POD.items() if os.environ.get(variable)}
+        return {**_ALWAYS, **of_master, **self.settings, "spark.master": self.master}
 
     @property
     def spark_defaults(self) -> dict[str, str]:

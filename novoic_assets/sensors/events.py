@@ -30,7 +30,7 @@ _BRIDGE_CHANGES: Final = ("Object Created", "Object Deleted", "Object Restore Co
 _SEAWEEDFS_BUCKETS: Final = "/buckets/"
 
 
-class Kind(StrEnum):
+class MessageKind(StrEnum):
     """What a message is."""
 
     RELEVANT = "relevant"
@@ -42,7 +42,7 @@ class _MalformedError(Exception):
     """A message that is none of the known ones."""
 
 
-def read_event(value: bytes | None, key: bytes | None, bucket: str | None, prefix: str) -> Kind:
+def read_event(value: bytes | None, key: bytes | None, bucket: str | None, prefix: str) -> MessageKind:
     """Tell what a message is, whatever bytes it has.
 
     Args:
@@ -56,9 +56,9 @@ def read_event(value: bytes | None, key: bytes | None, bucket: str | None, prefi
         bucket, prefix or kind of file, or of something that changes nothing.
     """
     try:
-        return Kind.RELEVANT if _is_relevant(value or b"", key or b"", bucket, prefix) else Kind.OTHER
+        return MessageKind.RELEVANT if _is_relevant(value or b"", key or b"", bucket, prefix) else MessageKind.OTHER
     except (_MalformedError, ValueError, RecursionError):  # no JSON, or JSON nested beyond all sense
-        return Kind.MALFORMED
+        return MessageKind.MALFORMED
 
 
 def _is_relevant(value: bytes, key: bytes, bucket: str | None, prefix: str) -> bool:

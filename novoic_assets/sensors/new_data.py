@@ -6,8 +6,9 @@ from typing import Final
 import dagster as dg
 
 from novoic_assets.assets.reporting import plain_errors
-from novoic_assets.resources.configured import Arrival, RawData, Store
-from novoic_assets.sensors.looking import decide, run_config, utc_now
+from novoic_assets.resources.configured import ArrivalResource, RawDataResource, StoreResource
+from novoic_assets.sensors.deciding import decide
+from novoic_assets.sensors.runs import run_config, utc_now
 from novoic_assets.sensors.settings import NEW_DATA, is_on, sensor_seconds
 
 _DESCRIPTION: Final = (
@@ -35,7 +36,7 @@ def new_data_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDe
     )
     @plain_errors
     def new_data(
-        context: dg.SensorEvaluationContext, raw: RawData, store: Store, arrival: Arrival
+        context: dg.SensorEvaluationContext, raw: RawDataResource, store: StoreResource, arrival: ArrivalResource
     ) -> dg.RunRequest | dg.SkipReason:
         """Look, and start a run or say why not."""
         now = utc_now()

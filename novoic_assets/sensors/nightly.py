@@ -8,8 +8,8 @@ import dagster as dg
 
 from novoic_assets.assets.reporting import plain_errors
 from novoic_assets.errors import NovoicError
-from novoic_assets.resources.configured import Arrival
-from novoic_assets.sensors.looking import is_going, run_config, utc_now
+from novoic_assets.resources.configured import ArrivalResource
+from novoic_assets.sensors.runs import is_going, run_config, utc_now
 from novoic_assets.sensors.settings import NIGHTLY, is_on
 
 _CRON: Final = "0 2 * * *"
@@ -28,7 +28,7 @@ def nightly_schedule(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.Schedul
     """
 
     @plain_errors
-    def nightly(context: dg.ScheduleEvaluationContext, arrival: Arrival) -> dg.RunRequest | dg.SkipReason:
+    def nightly(context: dg.ScheduleEvaluationContext, arrival: ArrivalResource) -> dg.RunRequest | dg.SkipReason:
         """Start a run, unless one is going."""
         now = utc_now()
         if is_going(context.instance, job_name, assets, now):

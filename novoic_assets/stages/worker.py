@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import pyarrow as pa
 from more_itertools import chunked
 
-from novoic_assets.errors import NovoicError, place
+from novoic_assets.errors import NovoicError, type_and_place
 from novoic_assets.features.family import Batches, Family
 from novoic_assets.reasons import OK, Reason, Refused
 
@@ -103,7 +103,7 @@ def attempt(task: Task, compute: Callable[[Task], _Result]) -> _Result | Failed:
 
 def failed(session: str, error: BaseException) -> Row:
     """The row of a session on which the platform or a family failed."""
-    return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
+    return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": type_and_place(error)}
 
 
 def done(task: Task, columns: Row) -> Row:
@@ -165,7 +165,7 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
             except NovoicError:
                 raise
             except Exception as error:  # noqa: BLE001 - a family of a site may raise anything
-                failure = place(error)
+                failure = type_and_place(error)
             if failure:
                 raise NovoicError(
                     f"the family {family.name} does not start on the device {self.device} ({failure}); mend it, set"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novoic_assets.errors import NovoicError, place
+from novoic_assets.errors import NovoicError, type_and_place
 from novoic_assets.reasons import OK, Reason, Refused
 from novoic_assets.sessions.transcript import MAX_BYTES
 from novoic_assets.stages.parsing import TASKS, ParseTranscripts
@@ -80,7 +80,7 @@ def test_an_internal_error_tells_the_exception_and_its_place() -> None:
 
 
 def test_an_exception_without_a_place_is_told_by_its_type() -> None:
-    assert place(ValueError("a secret word")) == "ValueError"
+    assert type_and_place(ValueError("a secret word")) == "ValueError"
 
 
 def test_what_is_not_the_inputs_fault_stops_the_run() -> None:
