@@ -7,7 +7,7 @@ from novoic_assets.assets.raw import raw_transcripts
 from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors, stage_result
 from novoic_assets.resources.configured import Engine, RawData, Store
 from novoic_assets.resources.spark_session import Spark
-from novoic_assets.sessions.transcript import PARSER_VERSION
+from novoic_assets.sessions.formats.xml import PARSER_VERSION
 from novoic_assets.stages.parsing import ParsedStage
 from novoic_assets.stages.stage import run_stage
 from novoic_assets.storage import schemas

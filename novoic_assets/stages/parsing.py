@@ -10,7 +10,7 @@ import pyarrow as pa
 from novoic_assets.engines.contract import SessionFunction
 from novoic_assets.fingerprints import fingerprint
 from novoic_assets.reasons import Reason, Refused
-from novoic_assets.sessions.transcript import MAX_BYTES, PARSER_VERSION, content_digest, parse_transcript
+from novoic_assets.sessions.formats.xml import MAX_BYTES, PARSER_VERSION, content_digest, parse_transcript
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
 from novoic_assets.stages.worker import SessionWorker

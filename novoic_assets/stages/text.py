@@ -13,7 +13,7 @@ from novoic_assets.features.text.session import text_features
 from novoic_assets.features.values import to_rows
 from novoic_assets.fingerprints import fingerprint
 from novoic_assets.reasons import OK, Reason
-from novoic_assets.sessions.transcript import Segment, Word
+from novoic_assets.sessions.formats.xml import Segment, Word
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
 from novoic_assets.stages.worker import SessionWorker, pending

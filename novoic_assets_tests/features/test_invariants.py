@@ -17,8 +17,8 @@ from novoic_assets.features.audio.frames import Turns
 from novoic_assets.features.family import ALL, INVESTIGATOR, PATIENT, SPEAKERS, Family, Flag, Speaker, Undefined
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import text_features
+from novoic_assets.sessions.formats.xml import Segment, Transcript, Word, parse_transcript
 from novoic_assets.sessions.recording import SAMPLE_RATE
-from novoic_assets.sessions.transcript import Segment, Transcript, Word, parse_transcript
 from novoic_assets.synthetic.corpus import (
     CorpusSettings,
     make_conversation,

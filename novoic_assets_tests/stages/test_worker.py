@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from novoic_assets.errors import NovoicError, place
 from novoic_assets.reasons import OK, Reason, Refused
-from novoic_assets.sessions.transcript import MAX_BYTES
+from novoic_assets.sessions.formats.xml import MAX_BYTES
 from novoic_assets.stages.parsing import TASKS, ParseTranscripts
 from novoic_assets.stages.worker import SessionWorker
 from novoic_assets.storage.files import Storage

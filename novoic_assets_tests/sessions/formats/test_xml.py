@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from novoic_assets.reasons import Reason, Refused
-from novoic_assets.sessions import transcript as module
-from novoic_assets.sessions.transcript import (
+from novoic_assets.sessions.formats import xml as module
+from novoic_assets.sessions.formats.xml import (
     MAX_DEPTH,
     MAX_WORD_LENGTH,
     Segment,
@@ -23,7 +23,7 @@ from novoic_assets.sessions.transcript import (
     word_counts,
 )
 
-CHALLENGE = Path(__file__).resolve().parents[3] / "shared" / "corpus" / "challenge"
+CHALLENGE = Path(__file__).resolve().parents[4] / "shared" / "corpus" / "challenge"
 
 METADATA = "<metadata><type>manual</type><sessionid>S1</sessionid><speakerids>pat,_inv</speakerids></metadata>"
 SEGMENT = (
