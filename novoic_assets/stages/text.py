@@ -12,8 +12,8 @@ from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import text_features
 from novoic_assets.features.values import to_rows
 from novoic_assets.fingerprints import fingerprint
-from novoic_assets.reasons import OK, Reason
-from novoic_assets.sessions.formats.xml import Segment, Word
+from novoic_assets.reasons import OK, Reason, first_code
+from novoic_assets.sessions.transcript import Segment, Word
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
 from novoic_assets.stages.worker import SessionWorker, pending
@@ -79,7 +79,7 @@ class TextStage(Stage):
         snapshot = self._transcripts.snapshot()
         wanted = {}
         for row in snapshot.select(["session", "reason", "sha256", "content", "patient", "words"]).to_pylist():
-            base = fingerprint(row["reason"], row["sha256"], row["content"], row["patient"])
+            base = fingerprint(first_code(row["reason"]), row["sha256"], row["content"], row["patient"])
             wanted[row["session"]] = Wanted(
                 base,
                 catalogue.marks(base, self._families),

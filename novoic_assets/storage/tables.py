@@ -3,11 +3,12 @@
 Nothing here imports Dagster.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Schema, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError
 
@@ -37,12 +38,15 @@ class Table:
         name: The table's name, a folder below `restricted/tables/`.
         schema: The table's columns.
         key: A string column whose values are unique.
+        renamed: By column, values that have another name now, by the name that older rows have. They are read under
+            their present name; the rows stay as they are.
     """
 
     storage: Storage
     name: str
     schema: pa.Schema
     key: str
+    renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
 
     def exists(self) -> bool:
         """Whether anything was ever committed to the table.
@@ -165,9 +169,17 @@ class Snapshot:
         try:
             # The query builder, since DeltaTable.to_pyarrow_table has aborted short processes at their exit.
             batches = QueryBuilder().register("t", self._delta).execute(query)
-            return pa.table(batches).cast(schema)
+            return self._with_present_names(pa.table(batches).cast(schema))
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise self._table._error("read", error) from None
+
+    def _with_present_names(self, rows: pa.Table) -> pa.Table:
+        for name in self._table.renamed.keys() & set(rows.column_names):
+            column = rows[name]
+            for old, new in self._table.renamed[name].items():
+                column = pc.if_else(pc.equal(column, old), new, column)
+            rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), column)
+        return rows
 
     def replace(self, rows: pa.Table, keys: Sequence[str]) -> None:
         """Put `rows` in the place of all rows named by `keys`, in one commit.

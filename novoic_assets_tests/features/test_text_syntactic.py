@@ -22,7 +22,7 @@ from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.discourse import discourse
 from novoic_assets.features.text.grammar import Parse, check_grammar
 from novoic_assets.features.text.syntactic import dependency_distances, syntactic, tree_depths
-from novoic_assets.sessions.formats.xml import Role, Segment, Word
+from novoic_assets.sessions.transcript import Role, Segment, Word
 from novoic_assets_tests.features.spoken import MODEL, computed, conversations, talk, timed
 
 FAMILY = syntactic(MODEL)

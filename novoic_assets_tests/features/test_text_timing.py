@@ -12,7 +12,7 @@ from novoic_assets.features.family import Status, Undefined
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import text_features
 from novoic_assets.features.text.timing import timing
-from novoic_assets.sessions.formats.xml import Segment, Word
+from novoic_assets.sessions.transcript import Segment, Word
 from novoic_assets_tests.features.spoken import MODEL, computed, conversations, timed
 
 FAMILY = timing(MODEL)

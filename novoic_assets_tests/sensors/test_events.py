@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novoic_assets.sensors.events import Kind, read_event
-from novoic_assets.stages.listing import FOLDERS, session_files
+from novoic_assets.stages.listing import extensions_of, session_files
 from novoic_assets.storage.files import FileInfo
 
 BUCKET, PREFIX = "lab", "raw/2026"
@@ -217,7 +217,7 @@ def test_a_path_is_relevant_exactly_if_a_listing_takes_it(folder: str, name: str
         path = f"{folder}{name}{extension}"
         info = FileInfo(path, 1, "", datetime.now(UTC))
         top = path.split("/")[0] if "/" in path else ""
-        listed = session_files([info], FOLDERS.get(top, ()))[0]
+        listed = session_files([info], extensions_of(top))[0]
         event = json.dumps({"Records": [record("")]}).encode()
         event = event.replace(b'"key": ""', b'"key": "' + quote(f"{PREFIX}/{path}").encode() + b'"')
         assert (read(event) == Kind.RELEVANT) == (bool(listed) or path == "metadata.csv")

@@ -9,7 +9,7 @@ from novoic_assets.features.family import ALL, Speaker
 from novoic_assets.features.text.chat import GUIDELINES, chat_tokens
 from novoic_assets.features.text.grammar import Parse, parse
 from novoic_assets.features.text.utterances import Kind, Token, Utterance, plain_tokens, runs
-from novoic_assets.sessions.formats.xml import Role, Segment
+from novoic_assets.sessions.transcript import Role, Segment
 
 LEAST_WORDS: Final = 10
 """Least words with which a share of words has a meaning: among fewer, one word moves it by more than a tenth."""

@@ -24,7 +24,7 @@ from novoic_assets.features.text.model_files import (
     model_identity,
 )
 from novoic_assets.features.text.utterances import TERMINATORS, Kind, Token, Utterance
-from novoic_assets.sessions.formats.xml import ROLES
+from novoic_assets.sessions.transcript import ROLES
 
 # What is needed, by what it is called in a message: one of these factories each.
 _NEEDED: Final = {

@@ -17,7 +17,7 @@ from novoic_assets.features.family import INVESTIGATOR, PATIENT, Computed, Speak
 from novoic_assets.features.text.conversation import LEAST_WORDS, Conversation
 from novoic_assets.features.text.session import TextFamily
 from novoic_assets.features.text.utterances import Kind
-from novoic_assets.sessions.formats.xml import Role
+from novoic_assets.sessions.transcript import Role
 
 NAME: Final = "timing"
 VERSION: Final = "1"

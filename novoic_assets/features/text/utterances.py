@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final, NamedTuple
 
-from novoic_assets.sessions.formats.xml import Role, Segment
+from novoic_assets.sessions.transcript import Role, Segment
 
 FILLERS: Final = frozenset({"uh", "um", "er", "erm", "mm"})
 TERMINATORS: Final = frozenset(".?!")

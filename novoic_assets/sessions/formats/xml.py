@@ -1,38 +1,26 @@
-"""Parsing a transcript: the bytes of one XML file in, who said what and when out.
+"""The XML of the speech challenge: segments with times, words with speakers, metadata with who is who.
 
-The file is read once, as a stream of events, and nothing but the transcript's own parts is kept. It comes
-from outside, so it is bounded (size, depth, length of a word) and may not have a DTD: without one there
-are no entities to expand and nothing else to fetch.
+A file is read once, as a stream of events, and nothing but the transcript's own parts is kept. It comes from outside,
+so it is bounded (size, depth, length of a word) and may not have a DTD: without one there are no entities to expand
+and nothing else to fetch.
 """
 
 import codecs
-import hashlib
-import json
 import math
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from lxml import etree
 
 from novoic_assets.reasons import Reason, Refused
-
-PARSER_VERSION: Final = "2"
-"""Part of the fingerprint of every parsed transcript; raised whenever a file would be read differently."""
-
-MAX_BYTES: Final = 64 * 2**20
-"""Largest file that is parsed, in bytes; an hour of speech takes about 0.5 MiB."""
+from novoic_assets.sessions.formats.format import CONTENT_REASONS, ParseContext, TranscriptFormat
+from novoic_assets.sessions.formats.rules import check_word_length
+from novoic_assets.sessions.transcript import Role, Segment, Transcript, Word
 
 MAX_DEPTH: Final = 64
 """Most elements that may be open at once, the root included."""
-
-MAX_WORD_LENGTH: Final = 10_000
-"""Longest word, in characters. Language models need memory by the word: 800,000 characters took 6 GB."""
-
-Role = Literal["patient", "investigator", "other"]
-ROLES: Final[tuple[Role, ...]] = ("patient", "investigator", "other")
 
 _CHUNK_BYTES: Final = 2**16
 _INVESTIGATOR_PREFIX: Final = "_"
@@ -48,64 +36,8 @@ _SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
 _LIMIT_ERRORS: Final = frozenset({etree.ErrorTypes.ERR_RESOURCE_LIMIT, etree.ErrorTypes.ERR_NAME_TOO_LONG})
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word or punctuation mark, as it stands in the file.
-
-    Attributes:
-        text: Never empty, without white space at its ends, at most `MAX_WORD_LENGTH` characters.
-        speaker: "patient", "investigator", or "other" for a word of an unlisted speaker or of none.
-    """
-
-    text: str
-    speaker: Role
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of a session.
-
-    Attributes:
-        start: Seconds from the start of the recording, finite, not negative.
-        end: As `start`; not before it.
-        words: Words in the order of the file; may be empty.
-    """
-
-    start: float
-    end: float
-    words: tuple[Word, ...]
-
-    @property
-    def sole_speaker(self) -> Role | None:
-        """Whose segment it is.
-
-        "patient" or "investigator" if every word is that speaker's, "other" if speakers are mixed or not
-        known, None if there are no words.
-        """
-        speakers = {word.speaker for word in self.words}
-        if not speakers:
-            return None
-        return speakers.pop() if len(speakers) == 1 else "other"
-
-
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """What one file says.
-
-    Attributes:
-        patient: The patient's speaker id.
-        segments: Segments in the order in which they begin in the file.
-        guidelines: The guidelines that the transcriber followed, in lower case, such as "chat"; empty where the
-            file names none, or several.
-    """
-
-    patient: str
-    segments: tuple[Segment, ...]
-    guidelines: str = ""
-
-
-def parse_transcript(data: bytes, session: str) -> Transcript:
-    """Parse one transcript.
+def parse(data: bytes, context: ParseContext) -> Transcript:
+    """Parse one file.
 
     Segments are found at any depth below `transcript` and words at any depth below a segment; the innermost
     segment owns a word. Unknown elements are looked through: they change nothing about what is inside them,
@@ -116,17 +48,17 @@ def parse_transcript(data: bytes, session: str) -> Transcript:
 
     Args:
         data: The file's bytes, in any encoding that it declares.
-        session: The session's id, from the file's name.
+        context: The session's id.
 
     Returns:
-        The transcript; it has at least one word.
+        The transcript, before the rules that all transcripts keep.
 
     Raises:
-        Refused: With the first of these that applies: MALFORMED_XML or FORBIDDEN_XML (a DTD, or a bound
-            passed), NOT_A_TRANSCRIPT, SESSION_ID_MISMATCH, AMBIGUOUS_PATIENT, INVALID_TIMES, NO_WORDS.
+        Refused: With the first of these that applies: MALFORMED_TRANSCRIPT or FORBIDDEN_MARKUP (a DTD, or a
+            bound passed), NOT_A_TRANSCRIPT, SESSION_ID_MISMATCH, AMBIGUOUS_PATIENT, INVALID_TIMES.
             Nothing of the file is in the exception, nor in one chained to it.
     """
-    outcome = _parse(data, session)
+    outcome = _parse(data, context.session)
     # Raised out here, where no exception is being handled: one that is raised while another is handled
     # carries that other along in its __context__, and lxml's messages quote the file.
     if isinstance(outcome, Reason):
@@ -134,41 +66,7 @@ def parse_transcript(data: bytes, session: str) -> Transcript:
     return outcome
 
 
-def content_digest(transcript: Transcript) -> str:
-    """Hash what later stages use of a transcript: guidelines, roles, times and words, but no speaker's id.
-
-    Args:
-        transcript: A parsed transcript.
-
-    Returns:
-        64 hexadecimal digits, equal for equal content however the file was written.
-    """
-    content = [
-        transcript.guidelines,
-        *(
-            [segment.start, segment.end, [[word.speaker, word.text] for word in segment.words]]
-            for segment in transcript.segments
-        ),
-    ]
-    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode("ascii")).hexdigest()
-
-
-def word_counts(transcript: Transcript) -> dict[Role, int]:
-    """Count each role's words.
-
-    Args:
-        transcript: A parsed transcript.
-
-    Returns:
-        Number of words by role; every role is there.
-    """
-    counts = Counter(word.speaker for segment in transcript.segments for word in segment.words)
-    return {role: counts[role] for role in ROLES}
-
-
 def _parse(data: bytes, session: str) -> Transcript | Reason:
-    if len(data) > MAX_BYTES:
-        return Reason.FORBIDDEN_XML
     reader = _Reader()
     parser = etree.XMLParser(
         target=reader,
@@ -190,7 +88,7 @@ def _parse(data: bytes, session: str) -> Transcript | Reason:
     except Refused as refused:
         return refused.reason
     except etree.XMLSyntaxError as error:
-        return Reason.FORBIDDEN_XML if error.code in _LIMIT_ERRORS else Reason.MALFORMED_XML
+        return Reason.FORBIDDEN_MARKUP if error.code in _LIMIT_ERRORS else Reason.MALFORMED_TRANSCRIPT
     finally:
         # lxml keeps its last messages, which quote the file, and hangs them on its next exceptions.
         etree.clear_error_log()
@@ -253,13 +151,13 @@ class _Reader:
 
     def doctype(self, *_: object) -> None:
         # Called before the first declaration of the DTD is read; lxml stops there.
-        raise Refused(Reason.FORBIDDEN_XML)
+        raise Refused(Reason.FORBIDDEN_MARKUP)
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         parent = self._frames[-1]
         path = (*parent.path, tag)
         if len(path) > MAX_DEPTH:
-            raise Refused(Reason.FORBIDDEN_XML)
+            raise Refused(Reason.FORBIDDEN_MARKUP)
         texts, segment = parent.texts, parent.segment
         if path[:2] == _TRANSCRIPT:
             if tag == "segment":
@@ -296,8 +194,10 @@ class _Reader:
 def _transcript(reader: _Reader, session: str) -> Transcript:
     """Make the transcript of a file that was read to its end, or refuse it."""
     texts = [[_text(word.texts) for word in segment.words] for segment in reader.segments]
-    if any(len(text) > MAX_WORD_LENGTH for words in texts for text in words):
-        raise Refused(Reason.FORBIDDEN_XML)
+    # A rule of all transcripts, looked at before what this format asks for: so it is the reason that is given.
+    for words in texts:
+        for text in words:
+            check_word_length(text)
     if reader.paths != _REQUIRED:
         raise Refused(Reason.NOT_A_TRANSCRIPT)
     if any(_text(session_id) != session for session_id in reader.session_ids):
@@ -310,34 +210,24 @@ def _transcript(reader: _Reader, session: str) -> Transcript:
         raise Refused(Reason.AMBIGUOUS_PATIENT)
     roles: dict[str, Role] = {name: "investigator" if name in investigators else "patient" for name in listed}
 
-    times = [_times(segment) for segment in reader.segments]
     segments = tuple(
         Segment(
-            start,
-            end,
+            _seconds(segment.start),
+            _seconds(segment.end),
             tuple(
                 Word(text, roles.get(word.speaker_id, "other"))
                 for word, text in zip(segment.words, words, strict=True)
                 if text
             ),
         )
-        for segment, words, (start, end) in zip(reader.segments, texts, times, strict=True)
+        for segment, words in zip(reader.segments, texts, strict=True)
     )
-    if not any(segment.words for segment in segments):
-        raise Refused(Reason.NO_WORDS)
     guidelines = {_text(texts).lower() for texts in reader.guidelines} - {""}
     return Transcript(patients.pop(), segments, guidelines.pop() if len(guidelines) == 1 else "")
 
 
 def _text(texts: list[str]) -> str:
     return "".join(texts).strip()
-
-
-def _times(segment: _RawSegment) -> tuple[float, float]:
-    start, end = _seconds(segment.start), _seconds(segment.end)
-    if start > end:
-        raise Refused(Reason.INVALID_TIMES)
-    return start, end
 
 
 def _seconds(text: str) -> float:
@@ -347,3 +237,21 @@ def _seconds(text: str) -> float:
     if not math.isfinite(seconds):
         raise Refused(Reason.INVALID_TIMES)
     return seconds
+
+
+XML: Final = TranscriptFormat(
+    name="xml",
+    extensions=(".xml",),
+    version="2",
+    parse=parse,
+    reasons=CONTENT_REASONS,
+    example=b"""<root>
+  <metadata><sessionid>S001</sessionid><speakerids>patient_1,_inv</speakerids></metadata>
+  <transcript>
+    <segment tstart="0.0" tend="1.2"><w speakerid="_inv">how</w><w speakerid="_inv">?</w></segment>
+    <segment tstart="1.4" tend="2.0"><w speakerid="patient_1">well</w></segment>
+  </transcript>
+</root>
+""",
+)
+"""The format of the speech challenge."""
