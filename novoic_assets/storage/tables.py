@@ -174,11 +174,14 @@ class Snapshot:
             raise self._table._error("read", error) from None
 
     def _with_present_names(self, rows: pa.Table) -> pa.Table:
-        for name in self._table.renamed.keys() & set(rows.column_names):
+        for name, names in self._table.renamed.items():
+            index = rows.schema.get_field_index(name)
+            if index < 0:
+                continue
             column = rows[name]
-            for old, new in self._table.renamed[name].items():
+            for old, new in names.items():
                 column = pc.if_else(pc.equal(column, old), new, column)
-            rows = rows.set_column(rows.column_names.index(name), rows.schema.field(name), column)
+            rows = rows.set_column(index, rows.schema.field(index), column)
         return rows
 
     def replace(self, rows: pa.Table, keys: Sequence[str]) -> None:
