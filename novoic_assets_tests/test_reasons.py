@@ -1,14 +1,26 @@
 """Each reason stands for itself, and a code that gets another name leaves every fingerprint as it was."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from novoic_assets.fingerprints import Verbatim, fingerprint
 from novoic_assets.reasons import DESCRIPTIONS, OK, PAIRING_MARKS, RENAMED, Reason, first_code
+from novoic_assets.sessions.formats import registered
 
 
 def test_every_reason_has_a_description_of_its_own() -> None:
     assert set(DESCRIPTIONS) == set(Reason)
     assert len(set(DESCRIPTIONS.values())) == len(Reason)
+
+
+def test_the_page_on_formats_names_every_reason_and_every_transcript_format() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "data-formats.md").read_text()
+    codes = re.findall(r"`(\w+)`", page.partition("## Reason codes")[2].partition("## What comes out")[0])
+    assert {reason.value for reason in Reason} <= set(codes)
+    for form in registered.OWN:
+        assert f"| `{form.name}` | {', '.join(f'`{extension}`' for extension in form.extensions)} |" in page
 
 
 def test_a_renamed_code_leads_to_a_reason_and_is_none_itself() -> None:

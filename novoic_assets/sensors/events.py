@@ -54,6 +54,9 @@ def read_event(value: bytes | None, key: bytes | None, bucket: str | None, prefi
     Returns:
         Relevant where a run may have something to do; other where the message is in order, and is of another
         bucket, prefix or kind of file, or of something that changes nothing.
+
+    Raises:
+        NovoicError: A transcript format of an installed package cannot be used.
     """
     try:
         return Kind.RELEVANT if _is_relevant(value or b"", key or b"", bucket, prefix) else Kind.OTHER

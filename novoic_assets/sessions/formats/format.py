@@ -25,7 +25,7 @@ class BrokenParserError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseContext:
-    """What a parser may need beside the bytes of a file. A parser ignores the fields that it does not know.
+    """What a parser may need beside the bytes of a file. Fields may be added, which older parsers do not look at.
 
     Attributes:
         session: The session's id, from the file's name.
@@ -94,7 +94,7 @@ class TranscriptFormat:
         try:
             return keep_rules(self.parse(data, context))
         except Refused as refused:
-            return refused.reason if refused.reason in self.reasons | RULE_REASONS else None
+            return refused.reason if refused.reason in {*self.reasons, *RULE_REASONS} else None
         except (NovoicError, SystemExit):
             # They would stop the run, and a file of one session may not.
             return None

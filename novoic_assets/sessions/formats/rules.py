@@ -107,7 +107,7 @@ def _words(segment: Segment) -> Iterator[Word]:
 def _text(text: str) -> str:
     if not isinstance(text, str):
         raise TypeError("a text is no str")
-    if not _has_bytes(text):
+    if not (text.isascii() or _has_bytes(text)):
         raise Refused(Reason.MALFORMED_TRANSCRIPT)
     return text.strip()
 
