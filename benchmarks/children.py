@@ -184,12 +184,14 @@ def spoken(seconds: float) -> Figures:
     from novoic_assets.features.catalogue import text_families
     from novoic_assets.features.text.conversation import Conversation
     from novoic_assets.features.text.session import text_features
-    from novoic_assets.sessions.transcript import parse_transcript
+    from novoic_assets.sessions.formats.format import ParseContext
+    from novoic_assets.sessions.formats.xml import XML
     from novoic_assets.synthetic.corpus import CorpusSettings, make_script, plan_corpus, transcript_xml
 
     settings = CorpusSettings(sessions=1, minutes=seconds / 60)
     (session,) = plan_corpus(settings)[1]
-    segments = parse_transcript(transcript_xml(session, make_script(session, settings)), session.sessionid).segments
+    data = transcript_xml(session, make_script(session, settings))
+    segments = XML.read(data, ParseContext(session=session.sessionid)).segments
     count = sum(len(segment.words) for segment in segments)
     families = text_families(_MODEL)
 

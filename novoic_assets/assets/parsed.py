@@ -5,21 +5,30 @@ import dagster as dg
 from novoic_assets.assets.cluster import SPARK_POOL, pod_size
 from novoic_assets.assets.raw import raw_transcripts
 from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors, stage_result
+from novoic_assets.errors import NovoicError
 from novoic_assets.resources.configured import EngineResource, RawDataResource, StoreResource
 from novoic_assets.resources.spark_session import SparkResource
-from novoic_assets.sessions.transcript import PARSER_VERSION
+from novoic_assets.sessions.formats import registered
 from novoic_assets.stages.parsing import ParsedStage
 from novoic_assets.stages.stage import run_stage
 from novoic_assets.storage import schemas
 
 
+def _code_version() -> str | None:
+    # A package whose format cannot be used stops the runs, which say what is wrong. The UI still has to open.
+    try:
+        return registered.code_version()
+    except NovoicError:
+        return None
+
+
 @dg.asset(
     group_name="parsed",
     deps=[raw_transcripts],
-    kinds={"xml", "deltalake"},
+    kinds={"python", "deltalake"},
     owners=OWNERS,
     tags=TAGS,
-    code_version=PARSER_VERSION,
+    code_version=_code_version(),
     pool=SPARK_POOL,
     op_tags=pod_size(),
 )

@@ -7,7 +7,7 @@ from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.raw import raw_metadata
 from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, markdown_table, plain_errors, table_metadata
 from novoic_assets.fingerprints import fingerprint
-from novoic_assets.reasons import DESCRIPTIONS, Reason
+from novoic_assets.reasons import DESCRIPTIONS, Reason, first_code
 from novoic_assets.resources.configured import StoreResource
 from novoic_assets.stages.quarantine import QUARANTINE, count_reasons, read_quarantine
 
@@ -38,5 +38,7 @@ def quarantine(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
             "reasons": dg.MetadataValue.md(markdown_table(("stage", "reason", "count", "meaning"), rows)),
             TABLE_VERSIONS: versions,
         },
-        data_version=dg.DataVersion(fingerprint(*(repr(row) for row in refused.to_pylist()))),
+        data_version=dg.DataVersion(
+            fingerprint(*(repr({**row, "reason": first_code(row["reason"])}) for row in refused.to_pylist()))
+        ),
     )

@@ -135,12 +135,12 @@ def _patients(
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"xml", "deltalake"}, owners=OWNERS, tags=TAGS, code_version="1")
+@dg.asset(group_name=GROUP, kinds={"file", "deltalake"}, owners=OWNERS, tags=TAGS, code_version="1")
 @plain_errors
 def raw_transcripts(
     context: dg.AssetExecutionContext, config: RawConfig, raw: RawDataResource, store: StoreResource
 ) -> dg.MaterializeResult[None]:
-    """What transcripts there are: a row for each XML file below `text/`. Nothing but the listing is read."""
+    """What transcripts there are: a row for each transcript file below `text/`. Nothing but the listing is read."""
     return _list_files(context, config, raw, store, "text")
 
 

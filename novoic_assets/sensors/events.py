@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from novoic_assets.stages.listing import FOLDERS, METADATA
+from novoic_assets.stages.listing import METADATA, extensions_of
 
 _CHANGES: Final = (
     "ObjectCreated:",
@@ -54,6 +54,9 @@ def read_event(value: bytes | None, key: bytes | None, bucket: str | None, prefi
     Returns:
         Relevant where a run may have something to do; other where the message is in order, and is of another
         bucket, prefix or kind of file, or of something that changes nothing.
+
+    Raises:
+        NovoicError: A transcript format of an installed package cannot be used.
     """
     try:
         return MessageKind.RELEVANT if _is_relevant(value or b"", key or b"", bucket, prefix) else MessageKind.OTHER
@@ -107,7 +110,7 @@ def _is_read(path: str) -> bool:
     parts = PurePosixPath(path).parts
     if len(parts) < 2 or any(part.startswith(".") for part in parts):
         return False
-    return PurePosixPath(path).suffix.lower() in FOLDERS.get(parts[0], ())
+    return PurePosixPath(path).suffix.lower() in extensions_of(parts[0])
 
 
 def _names(content: dict[str, Any]) -> tuple[str, str]:

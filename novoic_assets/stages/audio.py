@@ -16,8 +16,8 @@ from novoic_assets.features.audio.frames import Turns
 from novoic_assets.features.audio.session import AudioFeatures, audio_batch, audio_features
 from novoic_assets.features.family import ALL, INVESTIGATOR, PATIENT, BatchFunction
 from novoic_assets.features.values import to_rows
-from novoic_assets.fingerprints import fingerprint
-from novoic_assets.reasons import OK, Reason
+from novoic_assets.fingerprints import Verbatim, fingerprint
+from novoic_assets.reasons import OK, PAIRING_MARKS, Reason
 from novoic_assets.sessions.recording import DECODER_VERSION
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
@@ -163,7 +163,7 @@ class AudioStage(Stage):
             reason = refusal(session)
             base = fingerprint(
                 DECODER_VERSION,
-                reason,
+                Verbatim(PAIRING_MARKS[reason]) if reason else None,
                 transcripts[session]["content"] if session in transcripts else None,
                 *(f"{row['path']} {row['size']} {row['etag']}" for row in files.get(session, [])),
             )

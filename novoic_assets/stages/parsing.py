@@ -9,8 +9,11 @@ import pyarrow as pa
 
 from novoic_assets.engines.contract import SessionFunction
 from novoic_assets.fingerprints import fingerprint
-from novoic_assets.reasons import Reason, Refused
-from novoic_assets.sessions.transcript import MAX_BYTES, PARSER_VERSION, content_digest, parse_transcript
+from novoic_assets.reasons import Reason
+from novoic_assets.sessions.formats import registered
+from novoic_assets.sessions.formats.format import ParseContext
+from novoic_assets.sessions.formats.rules import check_size
+from novoic_assets.sessions.transcript import content_digest
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
 from novoic_assets.stages.worker import SingleSessionWorker
@@ -47,10 +50,10 @@ class ParseTranscripts(SingleSessionWorker):
 
     def compute(self, task: dict[str, Any]) -> dict[str, Any]:
         """The row of one transcript."""
-        if task["size"] > MAX_BYTES:
-            raise Refused(Reason.FORBIDDEN_XML)
+        form = registered.format_of(task["path"])
+        check_size(task["size"], form.max_bytes)
         data = self.raw.open_listed(task["path"], task["size"], task["etag"]).readall()
-        transcript = parse_transcript(data, task["session"])
+        transcript = form.read(data, ParseContext(session=task["session"]))
         words = [word for segment in transcript.segments for word in segment.words]
         return {
             "sha256": hashlib.sha256(data).hexdigest(),
@@ -101,7 +104,10 @@ class ParsedStage(Stage):
 
         wanted = {
             session: Wanted(
-                fingerprint(PARSER_VERSION, *(f"{row['path']} {row['size']} {row['etag']}" for row in rows)),
+                fingerprint(
+                    registered.fingerprint_mark([registered.format_of(row["path"]) for row in rows]),
+                    *(f"{row['path']} {row['size']} {row['etag']}" for row in rows),
+                ),
                 size=sum(row["size"] for row in rows),
             )
             for session, rows in files.items()

@@ -14,7 +14,7 @@ from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import TextFamily, text_batch, text_features
 from novoic_assets.features.values import to_rows
 from novoic_assets.fingerprints import fingerprint
-from novoic_assets.reasons import OK, Reason
+from novoic_assets.reasons import OK, Reason, first_code
 from novoic_assets.sessions.transcript import Segment, Word
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
@@ -114,7 +114,7 @@ class TextStage(Stage):
         snapshot = self._transcripts.snapshot()
         wanted = {}
         for row in snapshot.select(["session", "reason", "sha256", "content", "patient", "words"]).to_pylist():
-            base = fingerprint(row["reason"], row["sha256"], row["content"], row["patient"])
+            base = fingerprint(first_code(row["reason"]), row["sha256"], row["content"], row["patient"])
             words = row["words"] or 0
             wanted[row["session"]] = Wanted(
                 base, catalogue.marks(base, self._families), size=words, bytes=_BYTES_PER_WORD * words

@@ -3,8 +3,8 @@
 Nothing here imports Dagster.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
@@ -38,12 +38,15 @@ class Table:
         name: The table's name, a folder below `restricted/tables/`.
         schema: The table's columns.
         key: A string column whose values are unique.
+        renamed: By column, values that have another name now, by the name that older rows have. They are read under
+            their present name; the rows stay as they are.
     """
 
     storage: Storage
     name: str
     schema: pa.Schema
     key: str
+    renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
 
     def exists(self) -> bool:
         """Whether anything was ever committed to the table.
@@ -183,10 +186,22 @@ class Snapshot:
         schema = self._schema(columns)
         try:
             # The query builder, since DeltaTable.to_pyarrow_table has aborted short processes at their exit.
-            for batch in QueryBuilder().register("t", self._delta).execute(query):
-                yield pa.record_batch(batch).cast(schema)
+            stream = QueryBuilder().register("t", self._delta).execute(query)
+            for batch in pa.RecordBatchReader.from_stream(stream):
+                yield self._with_present_names(batch.cast(schema))
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise self._table._error("read", error) from None
+
+    def _with_present_names(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        for name, names in self._table.renamed.items():
+            index = rows.schema.get_field_index(name)
+            if index < 0:
+                continue
+            column = rows[name]
+            for old, new in names.items():
+                column = pc.if_else(pc.equal(column, old), new, column)
+            rows = rows.set_column(index, rows.schema.field(index), column)
+        return rows
 
     def _schema(self, columns: Iterable[str]) -> pa.Schema:
         return pa.schema([self._table.schema.field(name) for name in columns])

@@ -17,8 +17,10 @@ from novoic_assets.features.audio.frames import Turns
 from novoic_assets.features.family import ALL, INVESTIGATOR, PATIENT, SPEAKERS, Family, Flag, Speaker, Undefined
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import text_features
+from novoic_assets.sessions.formats.format import ParseContext
+from novoic_assets.sessions.formats.xml import XML
 from novoic_assets.sessions.recording import SAMPLE_RATE
-from novoic_assets.sessions.transcript import Segment, Transcript, Word, parse_transcript
+from novoic_assets.sessions.transcript import Segment, Transcript, Word
 from novoic_assets.synthetic.corpus import (
     CorpusSettings,
     make_recording,
@@ -52,7 +54,7 @@ def session(seed: int) -> Session:
     (planned,) = plan_corpus(made)[1]
     script = make_script(planned, made)
     xml = transcript_xml(planned, script)
-    return Session(make_recording(planned, script, made), parse_transcript(xml, planned.sessionid))
+    return Session(make_recording(planned, script, made), XML.read(xml, ParseContext(session=planned.sessionid)))
 
 
 def turns_of(segments: tuple[Segment, ...], shift: float = 0.0) -> Turns:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -10,8 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novoic_assets.sensors.events import MessageKind, read_event
-from novoic_assets.stages.listing import FOLDERS, session_files
+from novoic_assets.sessions.formats import registered
+from novoic_assets.stages.listing import extensions_of, session_files
 from novoic_assets.storage.files import FileInfo
+from novoic_assets_tests.installed import installed
+from novoic_assets_tests.sessions.formats.lines import LINES
 
 BUCKET, PREFIX = "lab", "raw/2026"
 
@@ -219,7 +223,16 @@ def test_a_path_is_relevant_exactly_if_a_listing_takes_it(folder: str, name: str
         path = f"{folder}{name}{extension}"
         info = FileInfo(path, 1, "", datetime.now(UTC))
         top = path.split("/")[0] if "/" in path else ""
-        listed = session_files([info], FOLDERS.get(top, ()))[0]
+        listed = session_files([info], extensions_of(top))[0]
         event = json.dumps({"Records": [record("")]}).encode()
         event = event.replace(b'"key": ""', b'"key": "' + quote(f"{PREFIX}/{path}").encode() + b'"')
         assert (read(event) == MessageKind.RELEVANT) == (bool(listed) or path == "metadata.csv")
+
+
+def test_the_files_of_a_format_that_a_package_adds_are_relevant(tmp_path: Path) -> None:
+    event = json.dumps({"Records": [record(f"{PREFIX}/text/S001.lines")]}).encode()
+    points = {registered.ENTRY_POINTS: {"lines": "lab_lines:LINES"}}
+    assert read(event) == MessageKind.OTHER
+    with installed(tmp_path / "site", "lab_lines", LINES, points):
+        assert read(event) == MessageKind.RELEVANT
+    assert read(event) == MessageKind.OTHER

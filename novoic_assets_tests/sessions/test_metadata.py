@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from novoic_assets.errors import NovoicError
 from novoic_assets.sessions.metadata import REQUIRED_COLUMNS, PatientRow, parse_metadata
-from novoic_assets_tests.sessions.test_transcript import CHALLENGE
+from novoic_assets_tests.lab import CHALLENGE
 
 HEADER = b"speakerid,age,gender,mmse,ad_status,set\n"
 GOOD = b"p1,68,male,29,1,train\n"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from novoic_assets.errors import NovoicError, type_and_place
 from novoic_assets.reasons import OK, Reason, Refused
-from novoic_assets.sessions.transcript import MAX_BYTES
+from novoic_assets.sessions.formats.rules import MAX_BYTES
 from novoic_assets.stages.parsing import TASKS, ParseTranscripts
 from novoic_assets.stages.worker import SingleSessionWorker
 from novoic_assets.storage.files import Storage
@@ -117,11 +117,11 @@ def test_transcripts_are_parsed_and_bad_ones_refused(tmp_path: Path) -> None:
     rows = {row["session"]: row for row in worker(pa.RecordBatch.from_pylist(tasks, schema=TASKS)).to_pylist()}
 
     assert {session: row["reason"] for session, row in rows.items()} == {
-        "broken": "malformed_xml",
+        "broken": "malformed_transcript",
         "changed": "file_changed",
         "gone": "file_changed",
         "good": OK,
-        "huge": "forbidden_xml",
+        "huge": "forbidden_markup",
         "other": "session_id_mismatch",
         "twice": "ambiguous_transcript",
     }
