@@ -121,7 +121,9 @@ class TextStage(Stage):
             )
 
         def tasks(sessions: Sequence[str]) -> pa.Table:
-            rows = snapshot.select(["session", "reason", "sha256", "patient", "guidelines", "segments"], sessions)
+            columns = ["session", "reason", "sha256", "patient", "guidelines", "segments"]
+            # In no order: to sort rows with so many words would take their memory twice over.
+            rows = pa.Table.from_batches(snapshot.batches(columns, sessions))
             refusal = pa.array(
                 [None if reason == OK else str(Reason.TRANSCRIPT_REFUSED) for reason in rows["reason"].to_pylist()],
                 pa.string(),
