@@ -8,7 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from novoic_assets_tests.lab import CHALLENGE, BucketLab, Lab
+from novoic_assets_tests.corpora import write_challenge
+from novoic_assets_tests.lab import BucketLab, Lab
 from novoic_assets_tests.spark_cluster import spark_cluster
 from novoic_assets_tests.weed import SeaweedFS, seaweedfs
 
@@ -65,9 +66,9 @@ def spark_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield master
 
 
-@pytest.fixture
-def challenge() -> Path:
-    """The challenge corpus, which is not part of this repository."""
-    if not CHALLENGE.exists():
-        pytest.skip("the challenge corpus is not here")
-    return CHALLENGE
+@pytest.fixture(scope="session")
+def challenge(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The challenge corpus as it was delivered, to be read alone."""
+    folder = tmp_path_factory.mktemp("challenge")
+    write_challenge(folder)
+    return folder

@@ -21,7 +21,6 @@ from novoic_assets.training import publish
 Content = Mapping[str, object]
 
 HEADER = "speakerid,age,gender,mmse,ad_status,set"
-CHALLENGE = Path(__file__).parents[2] / "shared" / "corpus" / "challenge"
 
 
 def transcript_xml(

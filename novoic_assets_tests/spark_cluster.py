@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -13,6 +12,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pyspark
+
+from novoic_assets_tests.needs import find
 
 _START_SECONDS = 60.0
 _END_SECONDS = 10.0
@@ -121,5 +122,4 @@ def _free_port() -> int:
 
 def has_java() -> bool:
     """Whether Spark can run here."""
-    home = os.environ.get("JAVA_HOME")
-    return shutil.which("java" if home is None else str(Path(home, "bin", "java"))) is not None
+    return find("java") is not None

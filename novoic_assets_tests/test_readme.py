@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from novoic_assets_tests import needs
+
 pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
@@ -25,7 +27,7 @@ def blocks(language: str) -> list[str]:
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     if not all((REPOSITORY / ".venv" / stamp).exists() for stamp in ("runtime", "dev")):
-        pytest.skip("the packages were not installed by make")
+        needs.skip("what make installs", "make .venv/runtime .venv/dev")
     folder = tmp_path_factory.mktemp("readme") / "clone"
     left_out = (".git", ".venv", "data", "store", ".dagster", ".hypothesis")
     shutil.copytree(REPOSITORY, folder, ignore=lambda path, names: [n for n in names if n in left_out])

@@ -19,11 +19,13 @@ from typing import Any
 
 import pytest
 from matplotlib.image import imread
+from websockets.sync import client
 
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS
 from novoic_assets_tests.conftest import KEY
 from novoic_assets_tests.dagster_dev import dagster_dev, settings_free
+from novoic_assets_tests.needs import program
 
 pytestmark = pytest.mark.slow
 
@@ -240,10 +242,7 @@ class Browser:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Browser]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    client = pytest.importorskip("websockets.sync.client", reason="websockets is not installed")
+    chromium = str(program("chromium"))
     profile = tmp_path / "profile"
     switches = ["headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run"]
     switches += ["disable-background-networking", "disable-component-update", "disable-sync"]

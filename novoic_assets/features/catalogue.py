@@ -143,6 +143,11 @@ def marks(base: str, families: Sequence[Family]) -> dict[str, str]:
     return {family.name: fingerprint(base, family.name, family.version, family.settings) for family in families}
 
 
+def identity(families: Sequence[Family]) -> str:
+    """Which families these are: a hash of what tells their values apart from those of other versions."""
+    return fingerprint(*(part for family in families for part in (family.name, family.version, family.settings)))
+
+
 def _chosen(families: Sequence[_Family], choice: str) -> tuple[_Family, ...]:
     without = parse_choice(choice).without
     known = {*AUDIO_FAMILIES, *TEXT_FAMILIES, *(family.name for family in _added(choice))}

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import pyarrow as pa
@@ -18,7 +18,7 @@ from novoic_assets.reasons import OK, Reason, first_code
 from novoic_assets.sessions.transcript import Segment, Word
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
-from novoic_assets.stages.worker import FeatureWorker, Row, Task
+from novoic_assets.stages.worker import FeatureWorker, Row, Task, check_identity
 from novoic_assets.storage import schemas
 from novoic_assets.storage.store_tables import StoreTables
 
@@ -52,16 +52,18 @@ class ComputeText(FeatureWorker[TextFamily, _Session]):
         spacy_model: Name of the spaCy model.
         choice: The setting NOVOIC_FAMILIES.
         device: The setting NOVOIC_DEVICE.
+        identity: The families that the stage counts on; see `catalogue.identity`.
     """
 
     spacy_model: str
     choice: str
     device: str = "cpu"
+    identity: str = ""
     schema: ClassVar[pa.Schema] = schemas.TEXT_FEATURES
 
     def families(self) -> Sequence[TextFamily]:
         """All text families."""
-        return _families(self.spacy_model, self.choice)
+        return _families(self.spacy_model, self.choice, self.identity)
 
     def open(self, task: Task, families: Sequence[TextFamily]) -> _Session:
         """What was said, and the values of the families that take one session at a time."""
@@ -80,9 +82,10 @@ class ComputeText(FeatureWorker[TextFamily, _Session]):
 
 
 @functools.cache
-def _families(spacy_model: str, choice: str) -> tuple[TextFamily, ...]:
-    """The families, made once in each process that computes: it takes a fifth of a short session's time."""
-    return catalogue.text_families(spacy_model, choice)
+def _families(spacy_model: str, choice: str, identity: str) -> tuple[TextFamily, ...]:
+    families = catalogue.text_families(spacy_model, choice)
+    check_identity(families, identity)
+    return families
 
 
 class TextStage(Stage):
@@ -140,7 +143,7 @@ class TextStage(Stage):
 
     def function(self) -> SessionFunction:
         """Compute text features."""
-        return self._worker
+        return replace(self._worker, identity=catalogue.identity(self._families))
 
 
 def to_segments(rows: list[dict[str, Any]]) -> tuple[Segment, ...]:

@@ -273,6 +273,10 @@ class Storage:
             self.require_readable()
             raise Refused(Reason.UNREADABLE_FILE) from None
         except obstore.exceptions.BaseError:
+            # For a file on disk obstore has no error of its own for a denied permission, not for its size either.
+            file = Path(self.root, path)
+            if not self.is_remote and file.exists() and not os.access(file, os.R_OK, effective_ids=True):
+                raise Refused(Reason.UNREADABLE_FILE) from None
             # A range beyond the end of a file that became shorter is an error of the request, not of the storage.
             now = self.stat(path)
             if now is None or now.etag != etag:

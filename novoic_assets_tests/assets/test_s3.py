@@ -14,8 +14,8 @@ from novoic_assets import load_dataset
 from novoic_assets.storage.files import Storage
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets_tests.lab import BucketLab, Lab
+from novoic_assets_tests.needs import needs
 from novoic_assets_tests.processes import PATIENCE, finish, materialize, wait_until
-from novoic_assets_tests.spark_cluster import has_java
 from novoic_assets_tests.weed import SeaweedFS
 
 SESSIONS = 40
@@ -131,7 +131,7 @@ def test_a_bucket_that_may_not_be_listed_removes_nothing_and_says_so(
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not has_java(), reason="Spark needs Java")
+@needs("java")
 def test_spark_reads_recordings_from_a_bucket(filled: BucketLab) -> None:
     before = filled.content()
     for number in range(4):

@@ -19,12 +19,13 @@ from novoic_assets.reasons import OK, Reason
 from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets_tests.conftest import KEY
 from novoic_assets_tests.lab import Content, Lab, silence
+from novoic_assets_tests.needs import needs
 from novoic_assets_tests.processes import ATTEMPTS, commit, kill, materialize, wait_until
-from novoic_assets_tests.spark_cluster import executors, has_java
+from novoic_assets_tests.spark_cluster import executors
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not has_java(), reason="Spark needs Java, which is not installed"),
+    needs("java"),
 ]
 
 SESSIONS = 300  # two cores compute them in one chunk a stage

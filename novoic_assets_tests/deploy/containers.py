@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from novoic_assets_tests import needs
+
 REPOSITORY = Path(__file__).parents[2]
 USER = 10001
 WRITABLE = ("/tmp", "/var/lib/novoic")
@@ -43,16 +45,14 @@ exec {chroot} "$root" /usr/bin/setpriv --reuid={user} --regid={user} --clear-gro
 """.replace("{user}", str(USER)).replace("{chroot}", shutil.which("chroot") or "chroot")
 
 
-def why_not() -> str:
-    """Why no image can be built here; empty where one can."""
+def skip_where_no_image_can_be_built() -> None:
+    """Skip the test that asks, where something is missing that builds an image or runs what is in it."""
+    for name in ("buildah", "debootstrap", "unshare", "chroot"):
+        needs.program(name)
     if platform.system() != "Linux" or os.geteuid() != 0:
-        return "building an image without a container engine needs Linux and root"
-    missing = [name for name in ("buildah", "debootstrap", "unshare", "chroot") if shutil.which(name) is None]
-    if missing:
-        return f"not installed: {', '.join(missing)}"
+        needs.skip("Linux and root", "to build an image without a container engine")
     if sys.version_info[:2] != (3, 11):
-        return "the image has Python 3.11, whose packages are collected with this Python"
-    return ""
+        needs.skip("Python 3.11", "which collects the packages of the image")
 
 
 @dataclass(frozen=True)

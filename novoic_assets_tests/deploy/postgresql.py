@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg2
-import pytest
 
+from novoic_assets_tests import needs
 from novoic_assets_tests.processes import PATIENCE
 
 HOST = "127.0.0.1"
@@ -91,10 +91,7 @@ class PostgreSQL:
 def _programs() -> Path:
     """The newest PostgreSQL there is; the test is skipped where there is none."""
     found = sorted(_DEBIAN.glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
-    on_path = shutil.which("postgres")
-    if not found and on_path is None:
-        pytest.skip("there is no PostgreSQL here (Debian: postgresql)")
-    return found[-1].parent if found else Path(str(on_path)).parent
+    return (found[-1] if found else needs.program("postgres")).parent
 
 
 def _as_user() -> dict[str, str]:
@@ -104,7 +101,7 @@ def _as_user() -> dict[str, str]:
     try:
         pwd.getpwnam(_DEBIAN_USER)
     except KeyError:
-        pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+        needs.skip("the user postgres", "Debian: postgresql, which does not run as root")
     return {"user": _DEBIAN_USER, "group": _DEBIAN_USER}
 
 

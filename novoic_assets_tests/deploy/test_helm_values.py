@@ -5,13 +5,14 @@ import json
 import re
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from novoic_assets_tests.deploy import chart, manifests
-from novoic_assets_tests.deploy.values_schema import SCHEMAS, ValuesSchema
+from novoic_assets_tests.deploy.values_schema import ValuesSchema
 
 TRIAL = chart.REPOSITORY / "deploy" / "kind"
 GUIDE = chart.REPOSITORY / "docs" / "deploy-kubernetes.md"
@@ -27,10 +28,8 @@ def values() -> Values:
 
 
 @pytest.fixture(scope="module")
-def schema() -> ValuesSchema:
-    if not SCHEMAS.exists():
-        pytest.skip("the chart's value schemas are not here")
-    return ValuesSchema()
+def schema(dagster_chart: Path) -> ValuesSchema:
+    return ValuesSchema(dagster_chart)
 
 
 def test_the_values_are_what_the_chart_takes(schema: ValuesSchema, values: Values) -> None:

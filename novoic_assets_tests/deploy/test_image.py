@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from novoic_assets_tests.deploy import spark_run
-from novoic_assets_tests.deploy.containers import REPOSITORY, USER, Builder, Image, why_not
+from novoic_assets_tests.deploy.containers import REPOSITORY, USER, Builder, Image, skip_where_no_image_can_be_built
 from novoic_assets_tests.deploy.kubelet import DRIVER_IP, Kubelet
 from novoic_assets_tests.deploy.manifests import DEPLOY, named
 from novoic_assets_tests.deploy.pods_api import pods_api
@@ -110,6 +110,7 @@ def test_the_user_of_the_image_is_the_user_of_the_pods() -> None:
 
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Builder]:
+    skip_where_no_image_can_be_built()
     builder = Builder(tmp_path_factory.mktemp("images"))
     yield builder
     builder.clear()
@@ -122,7 +123,6 @@ def image(builder: Builder) -> Image:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.skipif(bool(why_not()), reason=why_not() or "-")
 class TestImage:
     """The image that comes out of the Dockerfile."""
 

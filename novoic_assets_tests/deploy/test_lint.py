@@ -1,6 +1,5 @@
 """What no other test would find: bad habits of a Dockerfile, YAML of another meaning, a secret that was left behind."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 from detect_secrets import SecretsCollection
 from detect_secrets.settings import default_settings
 
+from novoic_assets_tests import needs
 from novoic_assets_tests.deploy import chart
 
 PROGRAMS = Path(sys.executable).parent
@@ -34,9 +34,10 @@ def lint(program: str, *arguments: str) -> None:
 
 def files() -> list[str]:
     """The files of the repository, and those that are about to be."""
-    if shutil.which("git") is None or not (chart.REPOSITORY / ".git").exists():
-        pytest.skip("this is no clone")
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    git = needs.program("git")
+    if not (chart.REPOSITORY / ".git").exists():
+        needs.skip("a clone", "git clone")
+    command = [git, "ls-files", "--cached", "--others", "--exclude-standard"]
     listing = subprocess.run(command, cwd=chart.REPOSITORY, capture_output=True, text=True, check=True)
     return [name for name in sorted(set(listing.stdout.splitlines())) if (chart.REPOSITORY / name).is_file()]
 

@@ -101,15 +101,6 @@ def test_an_instance_that_differs_from_what_the_tests_take_it_for_is_said() -> N
     assert render_chart.faults([manifest]) == ["dagster.yaml: run_retries.max_retries: expected 3, rendered 0"]
 
 
-@pytest.fixture
-def dagster_chart() -> Path:
-    """Dagster's chart, where somebody has it."""
-    where = os.environ.get("DAGSTER_CHART")
-    if where is None:
-        pytest.skip("DAGSTER_CHART does not name Dagster's chart")
-    return Path(where)
-
-
 def test_dagsters_own_chart_renders(dagster_chart: Path) -> None:
     rendered = render_chart.render(dagster_chart, chart.load_values())
     assert render_chart.faults(rendered) == []

@@ -21,7 +21,7 @@ from novoic_assets_tests.deploy import spark_run
 from novoic_assets_tests.deploy.kubelet import DRIVER_IP, Kubelet
 from novoic_assets_tests.deploy.manifests import DEPLOY, named, spark_defaults, validate
 from novoic_assets_tests.deploy.pods_api import Pod, PodsApi, Request, pods_api
-from novoic_assets_tests.spark_cluster import has_java
+from novoic_assets_tests.needs import needs
 
 NAMESPACE = "novoic"
 RUN_POD = "dagster-run-1"
@@ -196,7 +196,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(not has_java(), reason="Spark needs Java, which is not installed")
+@needs("java")
 class TestRun:
     """A run with two executors, one of which has to be made again."""
 

@@ -17,19 +17,23 @@ import referencing.jsonschema
 
 Schema = Mapping[str, Any]
 
-SCHEMAS = Path(__file__).parents[3] / "shared" / "helm"
 _KUBERNETES = "v1.30.0-local"
 _CHILD = "dagster-user-deployments"
+_SCHEMA = "values.schema.json"
 # Keys that the chart's templates read and its schemas leave out, and the block that only the values themselves use.
 _EXTRA = {("novoic",), (_CHILD, "rbacEnabled")}
 
 
 class ValuesSchema:
-    """The schemas of the chart and of its subchart."""
+    """The schemas of the chart and of its subchart.
 
-    def __init__(self, folder: Path = SCHEMAS) -> None:
-        self._parent: Schema = json.loads((folder / "dagster.values.schema.json").read_text())
-        self._child: Schema = json.loads((folder / f"{_CHILD}.values.schema.json").read_text())
+    Args:
+        chart: The chart's folder.
+    """
+
+    def __init__(self, chart: Path) -> None:
+        self._parent: Schema = json.loads((chart / _SCHEMA).read_text())
+        self._child: Schema = json.loads((chart / "charts" / _CHILD / _SCHEMA).read_text())
         folder_of = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema" / _KUBERNETES
         kubernetes = json.loads((folder_of / "_definitions.json").read_text())["$defs"]
         resource = referencing.jsonschema.DRAFT202012.create_resource({"definitions": kubernetes, "$defs": kubernetes})

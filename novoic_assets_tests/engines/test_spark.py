@@ -30,11 +30,11 @@ from novoic_assets.stages.text import TextStage
 from novoic_assets.storage.files import Storage
 from novoic_assets_tests.engines import builders
 from novoic_assets_tests.lab import Lab
-from novoic_assets_tests.spark_cluster import has_java
+from novoic_assets_tests.needs import needs
 
 pytestmark = [
     pytest.mark.slow,  # the session alone takes a quarter of a minute to start
-    pytest.mark.skipif(not has_java(), reason="Spark needs Java, which is not installed"),
+    needs("java"),
 ]
 
 TASKS = {f"S{number}": number for number in range(37)}

@@ -1,25 +1,26 @@
-"""Speech for comparing audio features with independent implementations: voices of espeak-ng, and LJ Speech.
+"""Speech for comparing audio features with independent implementations: voices of espeak-ng, and recordings.
 
 Debian's espeak-ng reads texts of different kinds with voices that differ in pitch, formants, accent and speed. Where
 it pauses it writes exact zeros, which no microphone does: so each voice gets the noise of a quiet room.
 """
 
 import io
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from novoic_assets.sessions.recording import Recording
+from novoic_assets_tests import needs
+from novoic_assets_tests.corpora import FIXTURES
 
-CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
+_LJ_SPEECH = tuple(sorted((FIXTURES / "lj_speech").glob("*.flac")))
+RECORDINGS = (*_LJ_SPEECH, *sorted((FIXTURES / "librispeech").glob("*.flac")))
+"""The files of real speech: two utterances of LJ Speech, and six speakers of LibriSpeech."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +107,19 @@ def espeak_voices() -> Mapping[str, NDArray[np.float32]]:
         By name, mono float32 at 16 kHz with room noise. Made once per process; skips the test where espeak-ng is
         missing.
     """
-    if shutil.which("espeak-ng") is None:
-        pytest.skip("espeak-ng is not installed (Debian: apt-get install espeak-ng)")
+    needs.program("espeak-ng")
     return MappingProxyType({voice.name: _frozen(_in_a_room(voice, seed)) for seed, voice in enumerate(_VOICES)})
 
 
 @cache
-def lj_speech() -> Mapping[str, NDArray[np.float32]]:
-    """The utterances of LJ Speech in the shared corpus: by name, mono float32 at 16 kHz; empty where it is absent."""
-    files = sorted((CORPUS / "speech").glob("*.wav"))
-    return MappingProxyType({file.stem: _frozen(_at_16_khz(file.read_bytes())) for file in files})
+def recordings() -> Mapping[str, NDArray[np.float32]]:
+    """The real speech of `RECORDINGS`: by name, mono float32 at 16 kHz."""
+    return MappingProxyType({file.stem: _frozen(_at_16_khz(file.read_bytes())) for file in RECORDINGS})
 
 
 def voices() -> Mapping[str, NDArray[np.float32]]:
-    """All speech there is: `espeak_voices` and `lj_speech`."""
-    return MappingProxyType({**espeak_voices(), **lj_speech()})
+    """The voices of espeak-ng, and the utterances of LJ Speech."""
+    return MappingProxyType({**espeak_voices(), **{file.stem: recordings()[file.stem] for file in _LJ_SPEECH}})
 
 
 def _in_a_room(voice: _Voice, seed: int) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import io
-from pathlib import Path
+from operator import attrgetter
 
 import librosa
 import numpy as np
@@ -17,11 +17,10 @@ from novoic_assets.features.audio.session import audio_features
 from novoic_assets.features.family import SPEAKERS, Status, Undefined
 from novoic_assets.reasons import Reason, Refused
 from novoic_assets.sessions.recording import SAMPLE_RATE, Recording
+from novoic_assets_tests.corpora import challenge_recording
+from novoic_assets_tests.features.speech import RECORDINGS
 from novoic_assets_tests.features.test_audio_frames import turns_of
 
-CORPUS = Path(__file__).parents[2].parent / "shared" / "corpus"
-SPEECH = sorted((CORPUS / "speech").glob("*.wav"))
-CHALLENGE = CORPUS / "challenge" / "audio" / "S001.wav"
 NOBODY = turns_of()
 
 
@@ -90,8 +89,7 @@ class TestMfcc:
         # A recording with half the sample rate has nothing in the upper half of the bands.
         assert values["all"].status == (Status.PARTIAL if rate == 8_000 else Status.OK)
 
-    @pytest.mark.skipif(not SPEECH, reason="no shared corpus")
-    @pytest.mark.parametrize("path", SPEECH, ids=range(len(SPEECH)))
+    @pytest.mark.parametrize("path", RECORDINGS, ids=attrgetter("stem"))
     def test_speech_equals_librosa(self, path):
         assert assert_equals_librosa(path.read_bytes())["all"].status == Status.OK
 
@@ -197,14 +195,12 @@ class TestLevel:
         assert result.level_dbfs["patient"] == result.level_dbfs["all"]
         assert result.values["mfcc"]["patient"].status == Status.OK
 
-    @pytest.mark.skipif(not SPEECH, reason="no shared corpus")
-    @pytest.mark.parametrize("path", SPEECH, ids=range(len(SPEECH)))
+    @pytest.mark.parametrize("path", RECORDINGS, ids=attrgetter("stem"))
     def test_speech_is_audible(self, path):
         assert features(path.read_bytes()).values["mfcc"]["all"].status == Status.OK
 
-    @pytest.mark.skipif(not CHALLENGE.exists(), reason="no shared corpus")
     def test_the_challenge_corpus_is_inaudible(self):
-        result = features(CHALLENGE.read_bytes(), turns_of((0, 4.266, "investigator")))
+        result = features(challenge_recording(), turns_of((0, 4.266, "investigator")))
         statuses = {speaker: values.status for speaker, values in result.values["mfcc"].items()}
         assert statuses == {"patient": "no_speech", "investigator": "inaudible", "all": "inaudible"}
         assert result.facts.scale == "int16"

@@ -18,7 +18,7 @@ from novoic_assets.features.audio.pitch_track import PitchTrack, PitchTracker, b
 from novoic_assets.features.audio.session import audio_features
 from novoic_assets.features.family import Status, Undefined
 from novoic_assets.sessions.recording import SAMPLE_RATE
-from novoic_assets_tests.features.speech import espeak_voices, lj_speech, voices
+from novoic_assets_tests.features.speech import espeak_voices, recordings, voices
 from novoic_assets_tests.features.test_audio_frames import turns_of
 
 NOBODY = turns_of()
@@ -253,9 +253,8 @@ def test_pitch_agrees_with_praat():
     assert n_voicing < 0.05 * n_frames
 
 
-@pytest.mark.skipif(not lj_speech(), reason="the shared corpus has no speech here")
 def test_pitch_of_real_speech_agrees_with_praat():
-    counts, medians = zip(*[agreement(samples) for samples in lj_speech().values()], strict=True)
+    counts, medians = zip(*[agreement(samples) for samples in recordings().values()], strict=True)
     np.testing.assert_allclose(medians, 1, atol=0.01)
     n_frames, n_common, n_gross, n_voicing = sum(counts)
     assert n_common > 0.4 * n_frames

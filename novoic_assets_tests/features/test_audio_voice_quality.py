@@ -23,7 +23,7 @@ from novoic_assets.features.audio.voice_quality import (
 )
 from novoic_assets.features.family import Status, Undefined
 from novoic_assets.sessions.recording import SAMPLE_RATE
-from novoic_assets_tests.features.speech import espeak_voices, lj_speech, voices
+from novoic_assets_tests.features.speech import espeak_voices, recordings, voices
 from novoic_assets_tests.features.test_audio_frames import turns_of
 from novoic_assets_tests.features.test_audio_pitch import (
     NOBODY,
@@ -185,9 +185,8 @@ def test_hnr_agrees_with_praat():
     assert np.mean(np.concatenate(ours)) == pytest.approx(np.mean(np.concatenate(praats)), abs=0.2)
 
 
-@pytest.mark.skipif(not lj_speech(), reason="the shared corpus has no speech here")
 def test_hnr_of_real_speech_agrees_with_praat():
-    for samples in lj_speech().values():
+    for samples in recordings().values():
         own, praat = common_hnr(samples)
         assert np.mean(own) == pytest.approx(np.mean(praat), abs=0.5)
         assert np.corrcoef(own, praat)[0, 1] > 0.95

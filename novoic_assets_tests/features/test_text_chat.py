@@ -1,5 +1,6 @@
 """CHAT's marks, and what utterances are made of."""
 
+import pylangacq
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -82,7 +83,6 @@ LINES = [
 
 
 def test_words_are_those_that_pylangacq_finds() -> None:
-    pylangacq = pytest.importorskip("pylangacq", reason="pylangacq, a development tool, is not installed")
     header = "@UTF8\n@Begin\n@Languages:\teng\n@Participants:\tPAR Participant\n@ID:\teng|c|PAR|||||Participant|||\n"
     chat = pylangacq.CHAT.from_strs([header + "".join(f"*PAR:\t{line}\n" for line in LINES) + "@End\n"])
     for line, words in zip(LINES, chat.words(by_utterance=True), strict=True):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from novoic_assets.errors import NovoicError
 from novoic_assets.sessions.metadata import REQUIRED_COLUMNS, PatientRow, parse_metadata
-from novoic_assets_tests.lab import CHALLENGE
+from novoic_assets_tests.corpora import METADATA
 
 HEADER = b"speakerid,age,gender,mmse,ad_status,set\n"
 GOOD = b"p1,68,male,29,1,train\n"
@@ -25,10 +25,7 @@ def test_a_row_is_read():
 
 
 def test_the_challenge_metadata():
-    path = CHALLENGE / "metadata.csv"
-    if not path.is_file():
-        pytest.skip("the challenge corpus is not here")
-    metadata = parse_metadata(path.read_bytes())
+    metadata = parse_metadata(METADATA.read_bytes())
     assert len(metadata.rows) == 156
     assert {row.reason for row in metadata.rows} == {"ok"}
     assert sum(row.split == "train" for row in metadata.rows) == 108

@@ -9,7 +9,8 @@ import stat
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -333,13 +334,32 @@ def test_a_file_that_changed_since_it_was_listed_is_refused(
         assert refused.value.reason == Reason.FILE_CHANGED
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_refused(raw: Storage) -> None:
-    path = put(raw, "audio/a.wav", CONTENT)
-    file = reader(raw, "audio/a.wav")
-    path.chmod(0)
-    with pytest.raises(Refused) as refused:
-        file.read()
+@contextmanager
+def without_the_rights_of_root() -> Iterator[None]:
+    """Root may read everything: where it runs the tests, another user goes on for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65_534)  # nobody
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read_is_refused() -> None:
+    # Not below pytest's own folder, which no other user may enter.
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Storage(folder, SETTING)
+        open_to_all, closed = put(raw, "open.wav", CONTENT), put(raw, "closed.wav", CONTENT)
+        Path(folder).chmod(0o755)
+        open_to_all.chmod(0o644)
+        closed.chmod(0)
+        files = {name: reader(raw, name) for name in ("open.wav", "closed.wav")}
+        with without_the_rights_of_root():
+            assert files["open.wav"].read() == CONTENT
+            with pytest.raises(Refused) as refused:
+                files["closed.wav"].read()
     assert refused.value.reason == Reason.UNREADABLE_FILE
 
 
