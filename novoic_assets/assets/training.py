@@ -21,12 +21,14 @@ from novoic_assets.assets.reporting import (
 )
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.family import SCHEMA_VERSION
+from novoic_assets.features.modalities import MODALITIES
 from novoic_assets.reasons import OK
 from novoic_assets.resources.configured import FeatureSettings, Publishing, Store
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
-from novoic_assets.training.dataset import MODALITIES, Dataset, Sources, assemble
+from novoic_assets.training.dataset import Dataset, assemble
 from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS, dataset_findings
+from novoic_assets.training.members import Sources
 from novoic_assets.training.picture import dataset_picture
 from novoic_assets.training.pseudonyms import load_pseudonyms
 
@@ -43,8 +45,9 @@ def read_sources(store: Store, settings: FeatureSettings) -> tuple[Sources, dict
         StorageError: The store cannot be read.
         NovoicError: The spaCy model is not installed or has no vectors.
     """
-    patients = store.tables.patients.snapshot()
-    text, audio = store.tables.text_features.snapshot(), store.tables.audio_features.snapshot()
+    tables = store.tables
+    patients = tables.patients.snapshot()
+    features = {modality: getattr(tables, modality.stage).snapshot() for modality in MODALITIES}
     rows = patients.select().to_pylist()
     sources = Sources(
         patients={
@@ -55,16 +58,11 @@ def read_sources(store: Store, settings: FeatureSettings) -> tuple[Sources, dict
             if row["reason"] == OK
         },
         refused_patients=frozenset(row["patient"] for row in rows if row["reason"] != OK and row["patient"]),
-        text=text.select(["session", "reason", "sha256", "patient", "values"]),
-        audio=audio.select(["session", "reason", "sha256", "values"]),
-        families={"text": settings.text_families, "audio": settings.audio_families},
+        tables={modality.name: table.select(modality.columns) for modality, table in features.items()},
+        families={modality.name: getattr(settings, f"{modality.name}_families") for modality in MODALITIES},
     )
-    versions = {
-        "patients": patients.version,
-        "text_features": text.version,
-        "audio_features": audio.version,
-    }
-    return sources, versions
+    versions = {modality.stage: table.version for modality, table in features.items()}
+    return sources, {"patients": patients.version, **versions}
 
 
 def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
@@ -138,7 +136,7 @@ def _metadata(
             if array.ndim and len(array) == flow.included
         ]
         for modality in MODALITIES:
-            columns += value_columns(f"{modality} ", made.families[modality])
+            columns += value_columns(f"{modality.name} ", made.families[modality.name])
         picture = base64.b64encode(dataset_picture(made)).decode()
         metadata |= {
             "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),

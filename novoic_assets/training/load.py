@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.family import PATIENT, SCHEMA_VERSION, SPEAKERS, Speaker, Undefined
+from novoic_assets.features.modalities import MODALITIES
 from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
-from novoic_assets.training.dataset import MODALITIES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,19 +85,18 @@ class TrainingData:
             "y": self.y,
             "weight": self.weight,
             **self.covariates,
-            "status_text": self.status_text,
-            "status_audio": self.status_audio,
+            **{f"status_{modality.name}": getattr(self, f"status_{modality.name}") for modality in MODALITIES},
         }
         frame = pd.DataFrame(columns, index=pd.Index(self.session, name="session"))
-        matrices = [
-            pd.DataFrame(matrix, index=frame.index, columns=names)
-            for matrix, names in (
-                (self.recording, self.recording_names),
-                (self.X_text, self.text_names),
-                (self.X_audio, self.audio_names),
-            )
+        circumstances = [modality.covariates for modality in MODALITIES if modality.covariates]
+        matrices = {name: name for name in circumstances} | {
+            f"X_{modality.name}": modality.name for modality in MODALITIES
+        }
+        parts = [
+            pd.DataFrame(getattr(self, matrix), index=frame.index, columns=getattr(self, f"{names}_names"))
+            for matrix, names in matrices.items()
         ]
-        return pd.concat([frame, *matrices], axis=1)
+        return pd.concat([frame, *parts], axis=1)
 
 
 def load_dataset(
@@ -150,34 +149,40 @@ def load_dataset(
         )
     columns = _columns(manifest, families)
     rows = np.flatnonzero(arrays["split"] == split) if split is not None else np.arange(len(arrays["y"]))
-    matrices = {
-        f"{kind}_{modality}": arrays[f"{kind}_{modality}_{speaker}"][np.ix_(rows, columns[modality].places)]
-        for kind in ("X", "reason")
-        for modality in MODALITIES
-    }
     data = TrainingData(
         name=name,
         version=version,
         speaker=speaker,
-        **matrices,
-        mask_text=np.isfinite(matrices["X_text"]),
-        mask_audio=np.isfinite(matrices["X_audio"]),
         reasons=arrays["reasons"],
         y=arrays["y"][rows],
-        status_text=arrays[f"status_text_{speaker}"][rows],
-        status_audio=arrays[f"status_audio_{speaker}"][rows],
         patient=arrays["patient"][rows],
         session=arrays["session"][rows],
         split=arrays["split"][rows],
         weight=arrays["weight"][rows],
-        text_names=arrays["text_names"][columns["text"].places],
-        audio_names=arrays["audio_names"][columns["audio"].places],
         covariates=_covariates(covariates, arrays["session"][rows]),
-        recording=arrays["recording"][rows],
-        recording_names=arrays["recording_names"],
+        **_by_modality(arrays, speaker, rows, columns),
     )
     _warn_of_nothing_finite(data, columns, split)
     return data
+
+
+def _by_modality(
+    arrays: Mapping[str, NDArray[Any]], speaker: Speaker, rows: NDArray[np.intp], columns: Mapping[str, "_Columns"]
+) -> dict[str, Any]:
+    """The attributes of `TrainingData` that each modality has."""
+    found = {}
+    for modality in MODALITIES:
+        name, places = modality.name, columns[modality.name].places
+        chosen = np.ix_(rows, places)
+        found[f"X_{name}"] = arrays[f"X_{name}_{speaker}"][chosen]
+        found[f"mask_{name}"] = np.isfinite(found[f"X_{name}"])
+        found[f"reason_{name}"] = arrays[f"reason_{name}_{speaker}"][chosen]
+        found[f"status_{name}"] = arrays[f"status_{name}_{speaker}"][rows]
+        found[f"{name}_names"] = arrays[f"{name}_names"][places]
+        if modality.covariates:
+            found[modality.covariates] = arrays[modality.covariates][rows]
+            found[f"{modality.covariates}_names"] = arrays[f"{modality.covariates}_names"]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,16 +195,15 @@ class _Columns:
 
 def _columns(manifest: Mapping[str, Any], chosen: Sequence[str] | None) -> dict[str, _Columns]:
     published = {
-        modality: [family for family in manifest[modality] if not family["is_covariate"]] for modality in MODALITIES
+        modality.name: [family for family in manifest[modality.name] if not family["is_covariate"]]
+        for modality in MODALITIES
     }
-    names = [family["name"] for modality in MODALITIES for family in published[modality]]
+    names = [family["name"] for families in published.values() for family in families]
     if isinstance(chosen, str) or not set(chosen or ()) <= set(names):
         raise NovoicError(f"families is a list of names out of {', '.join(names)}")
     columns = {}
-    for modality in MODALITIES:
-        of_column = np.array(
-            [family["name"] for family in published[modality] for _ in family["values"]], dtype=np.str_
-        )
+    for modality, families in published.items():
+        of_column = np.array([family["name"] for family in families for _ in family["values"]], dtype=np.str_)
         places = np.arange(len(of_column)) if chosen is None else np.flatnonzero(np.isin(of_column, list(chosen)))
         columns[modality] = _Columns(places, of_column[places])
     return columns
@@ -228,8 +232,8 @@ def _covariates(table: pa.Table, sessions: NDArray[np.str_]) -> dict[str, NDArra
 
 def _warn_of_nothing_finite(data: TrainingData, columns: Mapping[str, _Columns], split: str | None) -> None:
     where = f"the {split} split of {data.name}" if split else data.name
-    for modality, reasons in (("text", data.reason_text), ("audio", data.reason_audio)):
-        of_column = columns[modality].families
+    for modality in MODALITIES:
+        reasons, of_column = getattr(data, f"reason_{modality.name}"), columns[modality.name].families
         empty = [family for family in dict.fromkeys(of_column.tolist()) if reasons[:, of_column == family].all()]
         codes = {family: np.unique(reasons[:, of_column == family]) for family in empty}
         # A family that does not describe the speaker says so in its columns, and that is all there is to say.

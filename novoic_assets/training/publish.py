@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from novoic_assets.errors import StorageError
 from novoic_assets.features.family import SCHEMA_VERSION, SPEAKERS
+from novoic_assets.features.modalities import MODALITIES
 from novoic_assets.storage.files import Storage
-from novoic_assets.training.dataset import MODALITIES, Dataset, families_json
+from novoic_assets.training.dataset import Dataset
+from novoic_assets.training.families import families_json
 
 SPLITS: Final = ("train", "test")
 
@@ -211,7 +213,7 @@ def _parquet(dataset: Dataset, split: str) -> bytes:
     }
     for name in dataset.covariates.column_names:
         columns[name] = dataset.covariates[name].take(pa.array(rows))
-    for modality in MODALITIES:
+    for modality in (each.name for each in MODALITIES):
         for speaker in SPEAKERS:
             matrix = arrays[f"X_{modality}_{speaker}"][rows]
             if matrix.shape[1]:  # else all families are switched off, and Arrow has no lists of no values

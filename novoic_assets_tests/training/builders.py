@@ -12,12 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from novoic_assets.features.family import ALL, PATIENT, Family, Value
+from novoic_assets.features.modalities import MODALITIES
 from novoic_assets.reasons import OK
 from novoic_assets.storage import schemas
 from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
-from novoic_assets.training.dataset import Dataset, Sources, assemble
+from novoic_assets.training.dataset import Dataset, assemble
+from novoic_assets.training.members import Sources
 from novoic_assets.training.pseudonyms import Pseudonyms
 
 PSEUDONYMS: Final = Pseudonyms("a key for the tests, not for a lab")
@@ -61,15 +63,22 @@ def sources(
     families: Mapping[str, Sequence[Family]] = FAMILIES,
 ) -> Sources:
     """The tables of sessions whose values follow from their seeds."""
-    text = [_row(session, "text", session.text, families) for session in sessions if session.text]
-    audio = [_row(session, "audio", session.audio, families) for session in sessions if session.audio]
-    columns = ["session", "reason", "sha256", "patient", "values"]
-    columns_of_audio = [name for name in columns if name != "patient"]
+    rows = {
+        modality.name: [
+            _row(session, modality.name, getattr(session, modality.name), families)
+            for session in sessions
+            if getattr(session, modality.name)
+        ]
+        for modality in MODALITIES
+    }
+    schema_of = {"text": schemas.TEXT_FEATURES, "audio": schemas.AUDIO_FEATURES}
     return Sources(
         patients={row.patient: row for row in patients},
         refused_patients=frozenset(refused),
-        text=pa.Table.from_pylist(text, schema=schemas.TEXT_FEATURES).select(columns),
-        audio=pa.Table.from_pylist(audio, schema=schemas.AUDIO_FEATURES).select(columns_of_audio),
+        tables={
+            modality.name: pa.Table.from_pylist(rows[modality.name], schema_of[modality.name]).select(modality.columns)
+            for modality in MODALITIES
+        },
         families=families,
     )
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from novoic_assets.findings import Finding
-from novoic_assets.training.dataset import Dataset, Flow, assemble
+from novoic_assets.training.dataset import Dataset, assemble
 from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS, dataset_findings
+from novoic_assets.training.members import Flow
 from novoic_assets_tests.training.builders import AD_VS_HC, PSEUDONYMS, cohort_of_eight, sources
 
 Arrays = dict[str, np.ndarray]

@@ -14,8 +14,8 @@ from novoic_assets.errors import NovoicError, StorageError
 from novoic_assets.features.family import SPEAKERS
 from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
-from novoic_assets.training.dataset import Flow
 from novoic_assets.training.load import load_dataset
+from novoic_assets.training.members import Flow
 from novoic_assets.training.picture import dataset_picture
 from novoic_assets_tests.training.builders import (
     AD_VS_HC,
