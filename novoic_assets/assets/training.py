@@ -24,13 +24,13 @@ from novoic_assets.features.family import SCHEMA_VERSION
 from novoic_assets.features.modalities import MODALITIES
 from novoic_assets.reasons import OK
 from novoic_assets.resources.configured import FeatureSettings, Publishing, Store
-from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
 from novoic_assets.training.dataset import Dataset, assemble
-from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS, dataset_findings
+from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS
 from novoic_assets.training.members import Sources
 from novoic_assets.training.picture import dataset_picture
 from novoic_assets.training.pseudonyms import load_pseudonyms
+from novoic_assets.training.publish import publish_dataset
 
 # A run a day brings every dataset up to date; one run missed is a warning, two are a failure.
 FRESHNESS: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
@@ -96,28 +96,22 @@ def _publish(
     storage = store.storage
     pseudonyms = load_pseudonyms(storage)
     made = assemble(cohort, sources, pseudonyms, publishing.covariate_names)
-    if not made.flow.included:
-        publish.retire(storage, cohort.name)
-        context.log.warning("nobody belongs to the cohort: nothing is published")
-        for finding in dataset_findings(made, made.arrays):
-            yield check_result(finding, cohort.name)
-        yield dg.MaterializeResult(metadata=_metadata(made, None, tables), data_version=dg.DataVersion("empty"))
-        return
-    written = publish.write_version(storage, made, tables=tables, settings={"pseudonym_key": pseudonyms.key_id})
-    findings = dataset_findings(made, written.arrays)
-    for finding in findings:
+    publication = publish_dataset(storage, made, tables=tables, settings={"pseudonym_key": pseudonyms.key_id})
+    for finding in publication.findings:
         yield check_result(finding, cohort.name)
-    failed = [finding.name for finding in findings if finding.is_error and not finding.passed]
-    if failed:
-        raise NovoicError(f"the version was not published; failed checks: {', '.join(failed)}")
-    publish.point(storage, made, written)
-    context.log.info(f"version {written.version} is {'new' if written.is_new else 'unchanged'}")
-    yield dg.MaterializeResult(metadata=_metadata(made, written, tables), data_version=dg.DataVersion(written.version))
+    if publication.failed:
+        raise NovoicError(f"the version was not published; failed checks: {', '.join(publication.failed)}")
+    if publication.version is None:
+        context.log.warning("nobody belongs to the cohort: nothing is published")
+    else:
+        context.log.info(f"version {publication.version} is {'new' if publication.is_new else 'unchanged'}")
+    yield dg.MaterializeResult(
+        metadata=_metadata(made, publication.version, tables),
+        data_version=dg.DataVersion(publication.version or "empty"),
+    )
 
 
-def _metadata(
-    made: Dataset, written: publish.Written | None, tables: Mapping[str, int]
-) -> dict[str, dg.MetadataValue | int | str]:
+def _metadata(made: Dataset, version: str | None, tables: Mapping[str, int]) -> dict[str, dg.MetadataValue | int | str]:
     flow = made.flow
     lines = [("in", flow.sessions), ("included", flow.included)]
     lines += [(f"excluded: {why}", count) for why, count in sorted(flow.excluded.items())]
@@ -129,7 +123,7 @@ def _metadata(
         "classes": dg.MetadataValue.md(markdown_table(("split", "cases", "controls"), counts)),
         TABLE_VERSIONS: dg.MetadataValue.json(dict(tables)),
     }
-    if written is not None:
+    if version is not None:
         columns = [
             dg.TableColumn(name, f"{_type_name(array.dtype)}{list(array.shape[1:]) or ''}")
             for name, array in sorted(made.arrays.items())
@@ -140,7 +134,7 @@ def _metadata(
         picture = base64.b64encode(dataset_picture(made)).decode()
         metadata |= {
             "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
-            "version": written.version,
+            "version": version,
             "inputs digest": made.inputs,
             "picture": dg.MetadataValue.md(f"![classes by split, age by class](data:image/png;base64,{picture})"),
         }

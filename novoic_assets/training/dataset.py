@@ -21,6 +21,7 @@ from novoic_assets.training.inputs import inputs_digest
 from novoic_assets.training.members import Flow, Sources, members
 from novoic_assets.training.pseudonyms import Pseudonyms
 
+SPLITS: Final = ("train", "test")
 COVARIATES: Final = ("age", "gender", "mmse")
 OLDEST_AGE: Final = 90  # HIPAA 45 CFR 164.514(b)(2)(i)(C): ages from 90 on are one class
 
@@ -83,7 +84,7 @@ def class_counts(y: NDArray[np.int8], split: NDArray[np.str_]) -> dict[str, dict
             "cases": int(np.sum((split == part) & (y == 1))),
             "controls": int(np.sum((split == part) & (y == 0))),
         }
-        for part in ("train", "test")
+        for part in SPLITS
     }
 
 

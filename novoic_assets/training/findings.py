@@ -12,7 +12,9 @@ from novoic_assets.findings import Finding
 from novoic_assets.training.dataset import Dataset, class_counts
 
 ERROR_CHECKS: Final = ("flow_reconciled", "patient_in_one_split", "lengths", "finite")
-WARNING_CHECKS: Final = ("not_empty", "both_classes", *(modality.check.name for modality in MODALITIES))
+DATA_WARNINGS: Final = ("not_empty", "both_classes", *(modality.check.name for modality in MODALITIES))
+FILES_WARNING: Final = "files_written"
+WARNING_CHECKS: Final = (*DATA_WARNINGS, FILES_WARNING)
 
 
 def dataset_findings(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Sequence[Finding]:
@@ -23,7 +25,7 @@ def dataset_findings(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Se
         arrays: What was written.
 
     Returns:
-        A finding for each of `ERROR_CHECKS` and `WARNING_CHECKS`.
+        A finding for each of `ERROR_CHECKS` and `DATA_WARNINGS`.
     """
     flow, counts = dataset.flow, class_counts(arrays["y"], arrays["split"])
     empty = [f"{split} {label}" for split, row in counts.items() for label, count in row.items() if not count]

@@ -12,11 +12,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.features.family import PATIENT, SCHEMA_VERSION, SPEAKERS, Speaker, Undefined
+from novoic_assets.features.family import PATIENT, SPEAKERS, Speaker, Undefined
 from novoic_assets.features.modalities import MODALITIES
 from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
+from novoic_assets.training.dataset import SPLITS
+from novoic_assets.training.versions import read_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,8 +130,8 @@ def load_dataset(
     """
     if speaker not in SPEAKERS:
         raise NovoicError(f"speaker must be one of {', '.join(SPEAKERS)}")
-    if split is not None and split not in publish.SPLITS:
-        raise NovoicError(f"split must be one of {', '.join(publish.SPLITS)}, or None for both")
+    if split is not None and split not in SPLITS:
+        raise NovoicError(f"split must be one of {', '.join(SPLITS)}, or None for both")
     if not re.fullmatch(r"\w+", name):
         raise NovoicError(f"a dataset's name is one of {', '.join(cohort.name for cohort in COHORTS)}")
     storage = Storage(os.fspath(store) if store is not None else os.environ.get("NOVOIC_STORE", "store"), "store")
@@ -137,17 +139,10 @@ def load_dataset(
     if not re.fullmatch(r"[0-9a-f]+", version):
         raise NovoicError("a version is a string of hexadecimal digits")
     try:
-        arrays = publish.read_arrays(storage, name, version)
-        covariates = publish.read_covariates(storage, name, version)
-        manifest = publish.read_manifest(storage, name, version)
+        published = read_version(storage, name, version)
     except FileNotFoundError:
         raise NovoicError(f"the store has no version {version} of the dataset {name}") from None
-    if manifest["schema_version"] != SCHEMA_VERSION:
-        raise NovoicError(
-            f"the version {version} of the dataset {name} was published by another version of novoic_assets; "
-            "materialize again, or read it with the one that the manifest names as code_version"
-        )
-    columns = _columns(manifest, families)
+    arrays, columns = published.arrays, _columns(published.families, families)
     rows = np.flatnonzero(arrays["split"] == split) if split is not None else np.arange(len(arrays["y"]))
     data = TrainingData(
         name=name,
@@ -159,7 +154,7 @@ def load_dataset(
         session=arrays["session"][rows],
         split=arrays["split"][rows],
         weight=arrays["weight"][rows],
-        covariates=_covariates(covariates, arrays["session"][rows]),
+        covariates=_covariates(published.covariates.take(pa.array(rows))),
         **_by_modality(arrays, speaker, rows, columns),
     )
     _warn_of_nothing_finite(data, columns, split)
@@ -193,10 +188,10 @@ class _Columns:
     families: NDArray[np.str_]
 
 
-def _columns(manifest: Mapping[str, Any], chosen: Sequence[str] | None) -> dict[str, _Columns]:
+def _columns(described: Mapping[str, Sequence[Mapping[str, Any]]], chosen: Sequence[str] | None) -> dict[str, _Columns]:
     published = {
-        modality.name: [family for family in manifest[modality.name] if not family["is_covariate"]]
-        for modality in MODALITIES
+        modality: [family for family in families if not family["is_covariate"]]
+        for modality, families in described.items()
     }
     names = [family["name"] for families in published.values() for family in families]
     if isinstance(chosen, str) or not set(chosen or ()) <= set(names):
@@ -219,15 +214,9 @@ def _current_version(storage: Storage, name: str) -> str:
     return version
 
 
-def _covariates(table: pa.Table, sessions: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
-    row_of = {session: row for row, session in enumerate(table["session"].to_pylist())}
-    ordered = table.take(pa.array([row_of[session] for session in sessions.tolist()], pa.int64()))
-    return {
-        # Through Arrow's own conversion: a missing number becomes NaN, text stays text.
-        name: np.asarray(ordered[name].to_pandas(use_threads=False))
-        for name in ordered.column_names
-        if name != "session"
-    }
+def _covariates(table: pa.Table) -> dict[str, NDArray[Any]]:
+    # Through Arrow's own conversion: a missing number becomes NaN, text stays text.
+    return {name: np.asarray(table[name].to_pandas(use_threads=False)) for name in table.column_names}
 
 
 def _warn_of_nothing_finite(data: TrainingData, columns: Mapping[str, _Columns], split: str | None) -> None:

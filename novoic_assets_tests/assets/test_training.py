@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from novoic_assets.assets import training as training_assets
 from novoic_assets.features.family import Status
 from novoic_assets.findings import Finding
+from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets.training.load import load_dataset
 from novoic_assets_tests.lab import Lab, Run
@@ -99,7 +99,7 @@ def test_a_failed_error_check_keeps_the_old_pointer_and_fails_that_dataset_alone
     lab.fill()
     assert lab.run().success
     before = lab.versions()
-    findings = training_assets.dataset_findings
+    findings = publish.dataset_findings
 
     def one_fails(dataset: Any, arrays: Any) -> list[Finding]:
         found = findings(dataset, arrays)
@@ -112,7 +112,7 @@ def test_a_failed_error_check_keeps_the_old_pointer_and_fails_that_dataset_alone
             for finding in found
         ]
 
-    monkeypatch.setattr(training_assets, "dataset_findings", one_fails)
+    monkeypatch.setattr(publish, "dataset_findings", one_fails)
     lab.add_session("S1", "P1", words="some other words", seed=1)
     with dg.DagsterInstance.ephemeral() as instance:
         run = lab.run(instance=instance)
@@ -131,14 +131,14 @@ def test_a_failed_error_check_keeps_the_old_pointer_and_fails_that_dataset_alone
 
 def test_the_findings_are_of_what_was_written(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.fill(4)
-    read = training_assets.publish.read_arrays
+    read = publish.read_version_arrays
 
     def damaged(*args: Any) -> dict[str, Any]:
         arrays = read(*args)
         arrays["X_text_patient"] = arrays["X_text_patient"][:, 1:]
         return arrays
 
-    monkeypatch.setattr(training_assets.publish, "read_arrays", damaged)
+    monkeypatch.setattr(publish, "read_version_arrays", damaged)
     run = lab.run()
     assert set(run.failures()) == set(DATASETS)
     assert {name for _, name in run.failed_checks() if name != "both_classes"} == {"lengths"}
