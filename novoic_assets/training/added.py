@@ -135,18 +135,18 @@ def _files_by_version(store: Storage, name: str) -> dict[str, set[str]]:
 def _files_of(entry: DatasetFiles, published: Published, taken: set[str]) -> tuple[Mapping[str, bytes], str]:
     """The files that a package gives, or why they cannot be written."""
     try:
-        files = entry.write(published)
+        given = entry.write(published)
+        files = dict(given) if isinstance(given, Mapping) else {"": None}
     except Exception as error:  # noqa: BLE001 - another package's code may raise anything
         return {}, place(error)
-    if not isinstance(files, Mapping) or not all(isinstance(data, bytes) for data in files.values()):
+    if not all(isinstance(data, bytes) for data in files.values()):
         return {}, "it gives something else than bytes by file name"
     if not all(isinstance(file, str) and _PLAIN_NAME.fullmatch(file) for file in files):
         return {}, "it gives a file a name with other characters than letters, digits, '.', '_' and '-'"
-    if any(file.endswith(MARK_SUFFIX) or _same_name(file, taken) for file in files):
-        return {}, "it gives a file a name that is taken"
-    return files, ""
-
-
-def _same_name(file: str, taken: set[str]) -> bool:
     # Some disks do not tell upper case from lower case.
-    return file.casefold() in {name.casefold() for name in taken}
+    names = [file.casefold() for file in files]
+    if len(set(names)) < len(names) or not {name.casefold() for name in taken}.isdisjoint(names):
+        return {}, "it gives a file a name that is taken"
+    if any(name.endswith(MARK_SUFFIX) for name in names):
+        return {}, "it gives a file the name of a mark"
+    return files, ""
