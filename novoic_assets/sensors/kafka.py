@@ -18,11 +18,12 @@ from novoic_assets.resources.kafka import Kafka
 from novoic_assets.resources.topic import Batch, Judge
 from novoic_assets.sensors.events import Kind, read_event
 from novoic_assets.sensors.looking import Decision, decide, is_going, judge, look, run_config, utc_now
-from novoic_assets.sensors.settings import KAFKA, is_on, sensor_seconds
+from novoic_assets.settings import settings
 from novoic_assets.stages.listing import Cutoffs
 from novoic_assets.storage import s3
 from novoic_assets.storage.files import Storage
 
+KAFKA: Final = "kafka"
 _DESCRIPTION: Final = (
     "Starts a run when a Kafka topic has told of files in the raw folder, or an earlier run left work undone."
 )
@@ -72,13 +73,14 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
     Raises:
         NovoicError: A setting cannot be read.
     """
+    is_on = KAFKA in settings().automation
 
     @dg.sensor(
         name=KAFKA,
         job_name=job_name,
         description=_DESCRIPTION,
-        minimum_interval_seconds=sensor_seconds(),
-        default_status=dg.DefaultSensorStatus.RUNNING if is_on(KAFKA) else dg.DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=settings().sensor_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
     )
     @plain_errors
     def kafka_events(
