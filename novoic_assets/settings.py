@@ -156,8 +156,8 @@ class Settings(BaseModel):
     pod_namespace: str = _setting("", "On a cluster, the namespace of that pod; the Helm values set it.", _ANY)
 
     dagster_home: str = _setting(
-        "", "The folder of Dagster's history; else the current one, if `dagster.yaml` is in it.", "a folder",
-        "DAGSTER_HOME",
+        "", "The folder of Dagster's history; else the current one, if `dagster.yaml` is in it.",
+        "the absolute path of a folder", "DAGSTER_HOME",
     )  # fmt: skip
     java_home: str = _setting("", "Where Java is, for Spark; else on the `PATH`.", "a folder", "JAVA_HOME")
 

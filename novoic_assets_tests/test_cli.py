@@ -198,6 +198,12 @@ def test_a_setting_that_cannot_be_read_is_one_line(home: Home) -> None:
         assert_fails(home.run(command, NOVOIC_WORKERS="many"), "NOVOIC_WORKERS takes a whole number, 0 or more")
 
 
+@pytest.mark.parametrize("folder", ["/nowhere", ".dagster"])
+def test_a_history_that_is_nowhere_is_one_line(home: Home, folder: str) -> None:
+    for command in ("materialize", "purge-history"):
+        assert_fails(home.run(command, DAGSTER_HOME=folder), "DAGSTER_HOME takes the absolute path of a folder")
+
+
 def test_an_option_comes_before_the_environment(home: Home) -> None:
     assert_fails(home.run("datasets", NOVOIC_STORE="nowhere"), "NOVOIC_STORE names is not there")
     assert home.run("datasets", "--store", "store", NOVOIC_STORE="nowhere").returncode == 0

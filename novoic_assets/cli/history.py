@@ -17,7 +17,7 @@ import typer
 
 from novoic_assets.cli.console import OUT
 from novoic_assets.errors import NovoicError
-from novoic_assets.settings import settings
+from novoic_assets.settings import VARIABLES, settings
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -30,11 +30,11 @@ def purge_history(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Delete old runs and their events from Dagster's history, but no asset's or check's latest."""
+    if _home() is None:
+        raise NovoicError("there is no history here; go where dagster.yaml is, or set DAGSTER_HOME")
     warnings.filterwarnings("ignore")
     from novoic_assets.definitions import defs
 
-    if _home() is None:
-        raise NovoicError("there is no history here; go where dagster.yaml is, or set DAGSTER_HOME")
     before = datetime.now(UTC) - timedelta(days=older_than_days)
     with open_instance() as instance:
         done = purge(instance, before, defs.resolve_asset_graph().asset_check_keys, dry=dry_run)
@@ -111,7 +111,12 @@ def _holding_the_latest(instance: "dg.DagsterInstance", checks: "Iterable[dg.Ass
 
 def _home() -> str | None:
     """The folder whose dagster.yaml says where the history is; None where there is no history."""
-    return settings().dagster_home or ("." if Path("dagster.yaml").exists() else None)
+    home = settings().dagster_home
+    if not home:
+        return "." if Path("dagster.yaml").exists() else None
+    if not (Path(home).is_absolute() and Path(home).is_dir()):
+        raise VARIABLES["dagster_home"].refusal
+    return home
 
 
 @contextmanager
@@ -134,7 +139,7 @@ def _alone_in(folder: str) -> Iterator[None]:
     """Keep other commands out of a folder: two that make Dagster's tables there at once fail, one or both."""
     try:
         file = os.open(folder, os.O_RDONLY)
-    except OSError:  # Dagster reports what is wrong with the folder
+    except OSError:  # the folder cannot be read, which Dagster reports
         yield
         return
     try:
