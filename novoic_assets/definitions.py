@@ -6,7 +6,7 @@ from novoic_assets.assets.cluster import pod_size
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.quarantined import quarantine
-from novoic_assets.assets.raw import raw_audio, raw_metadata, raw_transcripts
+from novoic_assets.assets.raw import RAW_ASSETS
 from novoic_assets.assets.training import TRAINING_ASSETS
 from novoic_assets.checks.stages import feature_checks, parsed_checks, raw_checks
 from novoic_assets.resources.configured import (
@@ -26,9 +26,7 @@ from novoic_assets.sensors.nightly import nightly_schedule
 MATERIALIZE_ALL = "materialize_all"
 
 ASSETS = [
-    raw_metadata,
-    raw_transcripts,
-    raw_audio,
+    *RAW_ASSETS,
     parsed_transcripts,
     text_features,
     audio_features,

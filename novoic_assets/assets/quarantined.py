@@ -2,10 +2,11 @@
 
 import dagster as dg
 
+from novoic_assets import markdown
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.raw import raw_metadata
-from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, markdown_table, plain_errors, table_metadata
+from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, plain_errors, table_metadata
 from novoic_assets.fingerprints import fingerprint
 from novoic_assets.reasons import DESCRIPTIONS, Reason, first_code
 from novoic_assets.resources.configured import StoreResource
@@ -35,7 +36,7 @@ def quarantine(context: dg.AssetExecutionContext, store: StoreResource) -> dg.Ma
     return dg.MaterializeResult(
         metadata={
             **table_metadata(QUARANTINE, refused.num_rows),
-            "reasons": dg.MetadataValue.md(markdown_table(("stage", "reason", "count", "meaning"), rows)),
+            "reasons": dg.MetadataValue.md(markdown.table(("stage", "reason", "count", "meaning"), rows)),
             TABLE_VERSIONS: versions,
         },
         data_version=dg.DataVersion(

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import dagster as dg
 import pyarrow as pa
@@ -151,6 +152,11 @@ def raw_audio(
 ) -> dg.MaterializeResult[None]:
     """What recordings there are: a row for each audio file below `audio/`. Nothing but the listing is read."""
     return _list_files(context, config, raw, store, "audio")
+
+
+RAW_ASSETS: Final = (raw_metadata, raw_transcripts, raw_audio)
+RAW_NAMES: Final = tuple(asset.key.to_user_string() for asset in RAW_ASSETS)
+"""The assets that take a `RawConfig`."""
 
 
 def _list_files(

@@ -121,13 +121,6 @@ def log_stage(context: dg.AssetExecutionContext, report: StageReport) -> None:
         context.log.warning(f"{report.quarantined} quarantined: {codes}")
 
 
-def markdown_table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table in Markdown."""
-    names = list(header)
-    lines = [names, ["---"] * len(names), *([str(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
 def check_result(finding: Finding, asset: str) -> dg.AssetCheckResult:
     """A finding as Dagster records it."""
     return dg.AssetCheckResult(

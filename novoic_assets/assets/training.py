@@ -8,6 +8,7 @@ from typing import Any, Final
 import dagster as dg
 import numpy as np
 
+from novoic_assets import markdown
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.raw import raw_metadata
 from novoic_assets.assets.reporting import (
@@ -15,7 +16,6 @@ from novoic_assets.assets.reporting import (
     TABLE_VERSIONS,
     TAGS,
     check_result,
-    markdown_table,
     plain_errors,
     value_columns,
 )
@@ -126,8 +126,8 @@ def _metadata(made: Dataset, version: str | None, tables: Mapping[str, int]) -> 
     counts = [(split, row["cases"], row["controls"]) for split, row in made.counts().items()]
     metadata: dict[str, dg.MetadataValue | int | str] = {
         "dagster/row_count": flow.included,
-        "flow": dg.MetadataValue.md(markdown_table(("", "sessions"), lines)),
-        "classes": dg.MetadataValue.md(markdown_table(("split", "cases", "controls"), counts)),
+        "flow": dg.MetadataValue.md(markdown.table(("", "sessions"), lines)),
+        "classes": dg.MetadataValue.md(markdown.table(("split", "cases", "controls"), counts)),
         TABLE_VERSIONS: dg.MetadataValue.json(dict(tables)),
     }
     if version is not None:

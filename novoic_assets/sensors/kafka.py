@@ -20,11 +20,12 @@ from novoic_assets.sensors.deciding import Decision, decide, decide_from_look
 from novoic_assets.sensors.events import MessageKind, read_event
 from novoic_assets.sensors.looking import look
 from novoic_assets.sensors.runs import is_going, run_config, utc_now
-from novoic_assets.sensors.settings import KAFKA, is_on, sensor_seconds
+from novoic_assets.settings import settings
 from novoic_assets.stages.listing import Cutoffs
 from novoic_assets.storage import s3
 from novoic_assets.storage.files import Storage
 
+KAFKA: Final = "kafka"
 _DESCRIPTION: Final = (
     "Starts a run when a Kafka topic has told of files in the raw folder, or an earlier run left work undone."
 )
@@ -74,13 +75,14 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
     Raises:
         NovoicError: A setting cannot be read.
     """
+    is_on = KAFKA in settings().automation
 
     @dg.sensor(
         name=KAFKA,
         job_name=job_name,
         description=_DESCRIPTION,
-        minimum_interval_seconds=sensor_seconds(),
-        default_status=dg.DefaultSensorStatus.RUNNING if is_on(KAFKA) else dg.DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=settings().sensor_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
     )
     @plain_errors
     def kafka_events(

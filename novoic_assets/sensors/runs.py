@@ -6,7 +6,7 @@ from typing import Final
 
 import dagster as dg
 
-from novoic_assets.assets.raw import RawConfig
+from novoic_assets.assets.raw import RAW_NAMES, RawConfig
 from novoic_assets.stages.listing import Cutoffs
 
 # A run that works writes a line every half minute. One that was killed stays "started" in the history for ever.
@@ -27,7 +27,7 @@ def run_config(cutoffs: Cutoffs) -> dg.RunConfig:
         settled_before=cutoffs.settled_before.isoformat() if cutoffs.settled_before else None,
         paired_before=cutoffs.paired_before.isoformat() if cutoffs.paired_before else None,
     )
-    return dg.RunConfig(ops=dict.fromkeys(("raw_metadata", "raw_transcripts", "raw_audio"), settings))
+    return dg.RunConfig(ops=dict.fromkeys(RAW_NAMES, settings))
 
 
 def is_going(instance: dg.DagsterInstance, job_name: str, assets: Collection[dg.AssetKey], now: datetime) -> bool:

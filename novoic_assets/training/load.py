@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.family import PATIENT, SPEAKERS, Speaker, Undefined
 from novoic_assets.features.modalities import MODALITIES
+from novoic_assets.settings import settings
 from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
@@ -134,7 +135,7 @@ def load_dataset(
         raise NovoicError(f"split must be one of {', '.join(SPLITS)}, or None for both")
     if not re.fullmatch(r"\w+", name):
         raise NovoicError(f"a dataset's name is one of {', '.join(cohort.name for cohort in COHORTS)}")
-    storage = Storage(os.fspath(store) if store is not None else os.environ.get("NOVOIC_STORE", "store"), "store")
+    storage = Storage(os.fspath(store) if store is not None else settings().store, "store")
     version = version or _current_version(storage, name)
     if not re.fullmatch(r"[0-9a-f]+", version):
         raise NovoicError("a version is a string of hexadecimal digits")

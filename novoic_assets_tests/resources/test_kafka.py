@@ -348,7 +348,7 @@ def test_a_file_that_cannot_be_used_is_told_without_its_name(
     [
         ({"servers": ""}, "NOVOIC_KAFKA_SERVERS"),
         ({"topic": ""}, "NOVOIC_KAFKA_TOPIC"),
-        ({"security": "TLS"}, "NOVOIC_KAFKA_SECURITY must be one of PLAINTEXT, SSL"),
+        ({"security": "TLS"}, "NOVOIC_KAFKA_SECURITY takes one of PLAINTEXT, SSL"),
         ({"security": "SASL_SSL", "sasl_mechanism": "GSSAPI", "username": "a"}, "NOVOIC_KAFKA_SASL_MECHANISM"),
         ({"security": "SASL_SSL", "username": "a"}, "NOVOIC_KAFKA_PASSWORD"),
         ({"security": "SSL", "certificate": "a"}, "NOVOIC_KAFKA_KEY"),
