@@ -31,8 +31,9 @@ helm-template: .venv/dev ## render Dagster's chart, CHART=… or CHART=dagster R
 ui: .venv/runtime ## start Dagster's UI
 	$(BIN)/dagster dev -w workspace.yaml
 
-docs: .venv/runtime ## write the catalogue of features into its page
+docs: .venv/runtime ## write the catalogue of features and the settings into their pages
 	$(BIN)/novoic features --into docs/features.md
+	$(BIN)/novoic settings --into README.md
 
 lock: .venv/dev ## pin the dependencies anew
 	$(COMPILE) -o requirements.txt

@@ -353,12 +353,12 @@ def sensor_ticks(raw: str, store: str, history: str, count: int = 3) -> Figures:
     import dagster as dg
 
     from novoic_assets.definitions import defs
-    from novoic_assets.resources.configured import Arrival, RawData, Store
+    from novoic_assets.resources.configured import ArrivalResource, RawDataResource, StoreResource
     from novoic_assets.sensors.looking import look
 
     os.chdir(history)
     sensor = defs.resolve_sensor_def("new_data")
-    resources = {"raw": RawData(root=raw), "store": Store(root=store), "arrival": Arrival()}
+    resources = {"raw": RawDataResource(root=raw), "store": StoreResource(root=store), "arrival": ArrivalResource()}
     seconds = []
     with dg.DagsterInstance.from_config(history) as instance:
         instance.get_runs()
@@ -369,8 +369,8 @@ def sensor_ticks(raw: str, store: str, history: str, count: int = 3) -> Figures:
             seconds.append(clock.wall)
         peak = own_peak_bytes()
         now = datetime.now(UTC)
-        tables = Store(root=store).tables
-        found = look(RawData(root=raw).storage, tables, instance, [], Arrival().cutoffs(now), now)
+        tables = StoreResource(root=store).tables
+        found = look(RawDataResource(root=raw).storage, tables, instance, [], ArrivalResource().cutoffs(now), now)
     files = found.new + found.changed + found.gone
     return {"seconds": seconds, "before_mb": before / 1e6, "peak_mb": peak / 1e6, "files": files}
 

@@ -21,7 +21,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from novoic_assets.synthetic.corpus import CorpusSettings, make_conversation, plan_corpus
+from novoic_assets.synthetic.corpus import CorpusSettings, make_script, plan_corpus
 
 Pcm = NDArray[np.int16]
 Speaker = Literal["patient", "investigator"]
@@ -150,7 +150,7 @@ class Words:
         settings = CorpusSettings(sessions=24, minutes=5.0)
         self._said: dict[str, list[str]] = {"patient": [], "investigator": []}
         for session in plan_corpus(settings)[1]:
-            for segment in make_conversation(session, settings).segments:
+            for segment in make_script(session, settings).segments:
                 for part in segment.parts:
                     self._said[part.speaker].extend(part.words)
 

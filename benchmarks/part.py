@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.common import Bench, Figures
+from novoic_assets import markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,5 +66,4 @@ class Part:
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """A Markdown table; all columns but the first are aligned to the right."""
-    lines = [header, ("---", *["---:"] * (len(header) - 1)), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return markdown.table(header, rows, right=range(1, len(header)))

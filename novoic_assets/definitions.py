@@ -6,12 +6,19 @@ from novoic_assets.assets.cluster import pod_size
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.quarantined import quarantine
-from novoic_assets.assets.raw import raw_audio, raw_metadata, raw_transcripts
+from novoic_assets.assets.raw import RAW_ASSETS
 from novoic_assets.assets.training import TRAINING_ASSETS
 from novoic_assets.checks.stages import feature_checks, parsed_checks, raw_checks
-from novoic_assets.resources.configured import Arrival, Engine, FeatureSettings, Publishing, RawData, Store
-from novoic_assets.resources.kafka import Kafka
-from novoic_assets.resources.spark_session import Spark
+from novoic_assets.resources.configured import (
+    ArrivalResource,
+    EngineResource,
+    FeatureSettingsResource,
+    PublishingResource,
+    RawDataResource,
+    StoreResource,
+)
+from novoic_assets.resources.kafka import KafkaResource
+from novoic_assets.resources.spark_session import SparkResource
 from novoic_assets.sensors.kafka import kafka_sensor
 from novoic_assets.sensors.new_data import new_data_sensor
 from novoic_assets.sensors.nightly import nightly_schedule
@@ -19,9 +26,7 @@ from novoic_assets.sensors.nightly import nightly_schedule
 MATERIALIZE_ALL = "materialize_all"
 
 ASSETS = [
-    raw_metadata,
-    raw_transcripts,
-    raw_audio,
+    *RAW_ASSETS,
     parsed_transcripts,
     text_features,
     audio_features,
@@ -44,14 +49,14 @@ defs = dg.Definitions(
     sensors=[new_data_sensor(MATERIALIZE_ALL, KEYS), kafka_sensor(MATERIALIZE_ALL, KEYS)],
     schedules=[nightly_schedule(MATERIALIZE_ALL, KEYS)],
     resources={
-        "raw": RawData(),
-        "store": Store(),
-        "arrival": Arrival(),
-        "kafka": Kafka(),
-        "engine": Engine(),
-        "spark": Spark(),
-        "settings": FeatureSettings(),
-        "publishing": Publishing(),
+        "raw": RawDataResource(),
+        "store": StoreResource(),
+        "arrival": ArrivalResource(),
+        "kafka": KafkaResource(),
+        "engine": EngineResource(),
+        "spark": SparkResource(),
+        "settings": FeatureSettingsResource(),
+        "publishing": PublishingResource(),
     },
     # One process: starting one for each step costs more than most steps do, and one Spark session serves a run.
     executor=dg.in_process_executor,

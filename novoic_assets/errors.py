@@ -20,7 +20,7 @@ class MassRemovalError(NovoicError):
     """A listing lost so many known inputs that removing them needs somebody's word."""
 
 
-def place(error: BaseException) -> str:
+def type_and_place(error: BaseException) -> str:
     """An exception's type and where it was raised; never its text, which may quote the input."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

@@ -25,7 +25,7 @@ FLOORS = (
     ("features",),
     ("sessions", "synthetic"),
     ("storage", "engines"),
-    ("errors", "reasons", "findings", "fingerprints", "progress", "registry", "settings"),
+    ("errors", "reasons", "findings", "fingerprints", "progress", "registry", "markdown", "settings"),
 )
 """The rooms from the top down. A room imports itself and what lies on floors below it; rooms of one floor are apart."""
 
@@ -171,12 +171,64 @@ def test_spark_is_known_to_its_engine_and_its_resource_alone() -> None:
     assert {room_of(module) for module in users} <= {"engines", "resources"}
 
 
+def reads_environment(source: str) -> bool:
+    """Whether a module reads variables of the environment; one that only sets them for its children does not."""
+    tree = ast.parse(source)
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+
+    def only_sets(environ: ast.AST) -> bool:
+        use = parents[environ]
+        if isinstance(use, ast.Subscript):
+            return isinstance(use.ctx, ast.Store | ast.Del)
+        if isinstance(use, ast.Attribute) and use.attr in ("setdefault", "update"):
+            call = parents[use]
+            return isinstance(call, ast.Call) and isinstance(parents[call], ast.Expr)
+        return False
+
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            if {alias.name for alias in node.names} & {"environ", "environb", "getenv", "getenvb"}:
+                return True
+        elif isinstance(node, ast.Attribute) and node.attr in ("environ", "environb", "getenv", "getenvb"):
+            if not only_sets(node):
+                return True
+        elif isinstance(node, ast.keyword) and node.arg == "envvar":  # typer would read it
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\nos.environ['A']",
+        "import os\nos.environ.get('A')",
+        "import os\nos.getenv('A')",
+        "import os\ndict(os.environ)",
+        "import os\nfound = os.environ.setdefault('A', 'b')",
+        "from os import environ",
+        "import typer\ntyper.Option(envvar='A')",
+    ],
+)
+def test_reading_the_environment_is_seen_however_it_is_written(source: str) -> None:
+    assert reads_environment(source)
+
+
+@pytest.mark.parametrize("source", ["import os\nos.environ['A'] = 'b'", "import os\nos.environ.setdefault('A', 'b')"])
+def test_setting_a_variable_is_no_reading(source: str) -> None:
+    assert not reads_environment(source)
+
+
 def test_only_the_settings_read_the_environment() -> None:
-    """Whoever else asks for it would have a default, and a message, of its own."""
-    readers = {
-        module
-        for module, path in MODULES.items()
-        for node in ast.walk(ast.parse(path.read_text()))
-        if (isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv"))
+    """Another reader would have a default and a message of its own."""
+    assert {module for module, path in MODULES.items() if reads_environment(path.read_text())} == {
+        "novoic_assets.settings"
     }
-    assert readers <= {"novoic_assets.settings"}
+
+
+def test_pydantic_is_known_to_the_settings_and_the_upper_floors_alone() -> None:
+    users = {
+        room_of(module)
+        for module, path in MODULES.items()
+        if any(name.split(".")[0].startswith("pydantic") for name in imports(module, path))
+    }
+    assert {room for room in users if room and FLOOR_OF[room] > FLOOR_OF["resources"]} == {"settings"}

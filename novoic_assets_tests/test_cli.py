@@ -182,6 +182,81 @@ def test_a_failure_is_one_line_and_exit_code_1(home: Home, arguments: list[str],
     assert not (home.folder / "other").exists()
 
 
+def test_help_answers_at_once_and_whatever_is_set(home: Home) -> None:
+    for arguments in (["--help"], ["materialize", "--help"]):
+        done = home.run(*arguments, NOVOIC_WORKERS="many")
+        assert done.returncode == 0, done.stderr
+        assert "Usage: novoic" in done.stdout
+    heavy = {"dagster", "deltalake", "numpy", "obstore", "pandas", "pyarrow", "scipy", "spacy"}
+    code = f"import sys, novoic_assets.cli; print(*{heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_a_setting_that_cannot_be_read_is_one_line(home: Home) -> None:
+    for command in ("datasets", "materialize", "purge-history"):
+        assert_fails(home.run(command, NOVOIC_WORKERS="many"), "NOVOIC_WORKERS takes a whole number, 0 or more")
+
+
+@pytest.mark.parametrize("folder", ["/nowhere", ".dagster"])
+def test_a_history_that_is_nowhere_is_one_line(home: Home, folder: str) -> None:
+    for command in ("materialize", "purge-history"):
+        assert_fails(home.run(command, DAGSTER_HOME=folder), "DAGSTER_HOME takes the absolute path of a folder")
+
+
+def test_an_option_comes_before_the_environment(home: Home) -> None:
+    assert_fails(home.run("datasets", NOVOIC_STORE="nowhere"), "NOVOIC_STORE names is not there")
+    assert home.run("datasets", "--store", "store", NOVOIC_STORE="nowhere").returncode == 0
+    assert home.run("datasets", NOVOIC_STORE="").returncode == 0
+
+
+def test_settings_shows_each_with_its_default_and_what_it_is_set_to(home: Home) -> None:
+    done = home.run("settings", NOVOIC_WORKERS="3", AWS_DEFAULT_REGION="eu-west-2")
+    assert done.returncode == 0, done.stderr
+    assert "\nNOVOIC_WORKERS: set to 3\n      Worker processes, where Spark is not used;" in done.stdout
+    assert "\nNOVOIC_RAW: default data\n" in done.stdout
+    assert "\nNOVOIC_FAMILIES: not set\n" in done.stdout
+    assert "\nAWS_REGION, AWS_DEFAULT_REGION: set to eu-west-2\n" in done.stdout
+    assert "\nNOVOIC_PSEUDONYM_KEY: set\n" in done.stdout
+    assert KEY not in done.stdout
+
+
+def test_settings_as_json_keeps_secrets(home: Home) -> None:
+    done = home.run("settings", "--json", NOVOIC_WORKERS="3", AWS_SECRET_ACCESS_KEY=KEY)
+    assert KEY not in done.stdout
+    told = {setting["names"][0]: setting for setting in json.loads(done.stdout)}
+    assert told["NOVOIC_WORKERS"] == {
+        "names": ["NOVOIC_WORKERS"],
+        "value": "3",
+        "secret": False,
+        "default": "0",
+        "takes": "a whole number, 0 or more",
+        "meaning": "Worker processes, where Spark is not used; 0 is one for each core.",
+    }
+    assert (told["NOVOIC_RAW"]["value"], told["NOVOIC_RAW"]["default"]) == (None, "data")
+    assert told["AWS_SECRET_ACCESS_KEY"]["value"] == told["NOVOIC_PSEUDONYM_KEY"]["value"] == "set"
+
+
+def test_settings_shows_the_value_that_cannot_be_read_and_then_fails(home: Home) -> None:
+    done = home.run("settings", NOVOIC_WORKERS="many")
+    assert done.returncode == 1
+    assert "NOVOIC_WORKERS: set to many\n" in done.stdout
+    assert done.stderr == "novoic: NOVOIC_WORKERS takes a whole number, 0 or more\n"
+
+
+def test_settings_writes_its_tables_between_the_marks_of_a_page(home: Home, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("A.\n<!-- settings -->\n<!-- end of the settings -->\nB.\n<!-- S3 settings -->\n")
+    assert_fails(home.run("settings", "--into", str(page)), "--into takes a page that has the marks of the settings")
+    with page.open("a") as file:
+        file.write("old\n<!-- end of the S3 settings -->\nC.\n")
+    assert home.run("settings", "--into", str(page)).returncode == 0
+    own, s3 = page.read_text().split("\nB.\n")
+    assert "| `NOVOIC_WORKERS` | `0` | a whole number, 0 or more |" in own
+    assert "| `NOVOIC_S3_RETRY_SECONDS` | `60` |" in s3
+    assert "old" not in s3
+
+
 @pytest.mark.parametrize(
     "arguments", [["no-such-command"], ["datasets", "--no-such-option"], ["synth", "x", "--sessions", "0"]]
 )

@@ -12,6 +12,14 @@ import yaml
 
 from novoic_assets.definitions import MATERIALIZE_ALL, defs
 from novoic_assets.errors import NovoicError
+from novoic_assets.resources.configured import (
+    ArrivalResource,
+    EngineResource,
+    FeatureSettingsResource,
+    PublishingResource,
+    RawDataResource,
+    StoreResource,
+)
 from novoic_assets.sensors.new_data import new_data_sensor
 from novoic_assets.sensors.nightly import nightly_schedule
 from novoic_assets.training.cohorts import COHORTS
@@ -103,8 +111,6 @@ def test_every_check_of_a_stage_can_be_run_alone(asset: str, check: str) -> None
 
 
 def test_the_fields_of_the_launchpad_are_the_environments_values(monkeypatch: pytest.MonkeyPatch) -> None:
-    from novoic_assets.resources.configured import Arrival, Engine, FeatureSettings, Publishing, RawData, Store
-
     monkeypatch.setenv("NOVOIC_RAW", "/somewhere/raw")
     monkeypatch.setenv("NOVOIC_STORE", "/somewhere/store")
     monkeypatch.setenv("NOVOIC_WORKERS", "3")
@@ -112,12 +118,12 @@ def test_the_fields_of_the_launchpad_are_the_environments_values(monkeypatch: py
     monkeypatch.setenv("NOVOIC_COVARIATES", "age")
     monkeypatch.setenv("NOVOIC_SETTLE_SECONDS", "25")
     monkeypatch.setenv("NOVOIC_PAIR_SECONDS", "0")
-    assert RawData().root == "/somewhere/raw"
-    assert Store().root == "/somewhere/store"
-    assert Engine().workers == 3
-    assert FeatureSettings().spacy_model == "a_model"
-    assert Publishing().covariates == "age"
-    assert (Arrival().settle_seconds, Arrival().pair_seconds) == (25, 0)
+    assert RawDataResource().root == "/somewhere/raw"
+    assert StoreResource().root == "/somewhere/store"
+    assert EngineResource().workers == 3
+    assert FeatureSettingsResource().spacy_model == "a_model"
+    assert PublishingResource().covariates == "age"
+    assert (ArrivalResource().settle_seconds, ArrivalResource().pair_seconds) == (25, 0)
 
 
 def automation() -> tuple[dg.SensorDefinition, dg.ScheduleDefinition]:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from novoic_assets.cli.catalogue import with_settings
+from novoic_assets.settings import S3_VARIABLES, VARIABLES
 from novoic_assets_tests import needs
 
-pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 # `make test` would run these tests again, without end: in the copy it runs a few.
@@ -51,6 +52,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_every_command_of_the_readme_works_in_its_order(copy: Path) -> None:
     lab = run(".venv/bin/novoic synth ../lab/raw --sessions 12 --minutes 0.1", copy)
     assert lab.returncode == 0, lab.stderr
@@ -80,9 +82,17 @@ def test_every_command_of_the_readme_works_in_its_order(copy: Path) -> None:
     assert script.returncode == 0, script.stderr
 
 
+@pytest.mark.slow
 def test_every_make_target_of_the_readme_exists(copy: Path) -> None:
     for target in set(re.findall(r"`make ([a-z-]+)`", README)):
         assert run(f"make -n {target}", copy).returncode == 0, target
+
+
+def test_the_tables_of_the_settings_are_up_to_date() -> None:
+    assert with_settings(README) == README, "run `make docs`"
+    assert "| `NOVOIC_WORKERS` | `0` |" in README
+    for variable in (*VARIABLES.values(), *S3_VARIABLES):
+        assert README.count(f"\n| `{variable.name}`") == 1
 
 
 def test_every_file_that_the_readme_links_to_exists() -> None:

@@ -26,11 +26,11 @@ def name_of(path: Path) -> str:
 
 
 def constants(module: ModuleType) -> dict[str, Any]:
-    """What a path can be made of without running a function: paths of the module, and modules that have some."""
+    """What a path can be made of without running a function: the module's paths, and modules that have some."""
 
     def makes_paths(value: object) -> bool:
         ours = isinstance(value, ModuleType) and value.__name__.startswith(TESTS.name)
-        return ours or value is Path or isinstance(value, Path)
+        return ours or value is Path or (isinstance(value, Path) and value.is_relative_to(REPOSITORY))
 
     names = {name: value for name, value in vars(module).items() if makes_paths(value)}
     return names | {"__file__": module.__file__}
@@ -46,7 +46,8 @@ def paths(source: str, names: Mapping[str, Any]) -> Iterator[Path]:
         called = {ast.unparse(part.func).rpartition(".")[2] for part in parts if isinstance(part, ast.Call)}
         if used and used <= names.keys() and called <= CALLS and all(isinstance(part, PARTS) for part in parts):
             value = eval(compile(ast.Expression(node), "path", "eval"), dict(names))
-            if isinstance(value, Path):
+            is_fixed = used == {"Path"} and isinstance(value, Path) and value.is_absolute()  # the same for everybody
+            if isinstance(value, Path) and not is_fixed:
                 yield value
 
 

@@ -3,22 +3,12 @@
 On a laptop neither does anything: no pod is made, and a pool without a limit holds up nobody.
 """
 
-import os
-import re
 from typing import Any, Final
 
-from novoic_assets.errors import NovoicError
+from novoic_assets.settings import settings
 
 SPARK_POOL: Final = "spark"
 _K8S_CONFIG: Final = "dagster-k8s/config"
-_CPU: Final = "NOVOIC_RUN_CPU"
-_MEMORY: Final = "NOVOIC_RUN_MEMORY"
-# A decimal number and a suffix, as far as a processor or memory can be given in them. Source:
-# https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
-_QUANTITIES: Final = {
-    _CPU: (re.compile(r"\d+m|\d+(\.\d+)?"), "1"),
-    _MEMORY: (re.compile(r"\d+(\.\d+)?([KMGT]i|[kMGT])?"), "4Gi"),
-}
 
 
 def pod_size() -> dict[str, Any]:
@@ -29,16 +19,8 @@ def pod_size() -> dict[str, Any]:
     never promises what it does not have; a processor has no limit, which would only slow what is idle elsewhere.
 
     Raises:
-        NovoicError: NOVOIC_RUN_CPU or NOVOIC_RUN_MEMORY is no quantity of Kubernetes.
+        NovoicError: A setting cannot be read.
     """
-    cpu, memory = _quantity(_CPU), _quantity(_MEMORY)
+    cpu, memory = settings().run_cpu, settings().run_memory
     resources = {"requests": {"cpu": cpu, "memory": memory}, "limits": {"memory": memory}}
     return {_K8S_CONFIG: {"container_config": {"resources": resources}}}
-
-
-def _quantity(name: str) -> str:
-    pattern, default = _QUANTITIES[name]
-    text = os.environ.get(name) or default
-    if not pattern.fullmatch(text):
-        raise NovoicError(f"{name} takes a quantity of Kubernetes, such as {default}")
-    return text

@@ -8,8 +8,8 @@ from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.raw import raw_audio
 from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors, stage_result
 from novoic_assets.features import catalogue
-from novoic_assets.resources.configured import Engine, FeatureSettings, RawData, Store
-from novoic_assets.resources.spark_session import Spark
+from novoic_assets.resources.configured import EngineResource, FeatureSettingsResource, RawDataResource, StoreResource
+from novoic_assets.resources.spark_session import SparkResource
 from novoic_assets.stages.audio import AudioStage
 from novoic_assets.stages.stage import run_stage
 from novoic_assets.stages.text import TextStage
@@ -30,7 +30,11 @@ GROUP = "features"
 )
 @plain_errors
 def text_features(
-    context: dg.AssetExecutionContext, store: Store, engine: Engine, spark: Spark, settings: FeatureSettings
+    context: dg.AssetExecutionContext,
+    store: StoreResource,
+    engine: EngineResource,
+    spark: SparkResource,
+    settings: FeatureSettingsResource,
 ) -> dg.MaterializeResult[None]:
     """What is said: a row for each session, with its outcome and its families' values for each speaker."""
     with engine.on(spark) as workers:
@@ -52,11 +56,11 @@ def text_features(
 @plain_errors
 def audio_features(
     context: dg.AssetExecutionContext,
-    raw: RawData,
-    store: Store,
-    engine: Engine,
-    spark: Spark,
-    settings: FeatureSettings,
+    raw: RawDataResource,
+    store: StoreResource,
+    engine: EngineResource,
+    spark: SparkResource,
+    settings: FeatureSettingsResource,
 ) -> dg.MaterializeResult[None]:
     """How it is said: a row for each session, with its outcome, its recording's facts and its families' values."""
     with engine.on(spark) as workers:

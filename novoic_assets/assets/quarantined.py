@@ -2,13 +2,14 @@
 
 import dagster as dg
 
+from novoic_assets import markdown
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.parsed import parsed_transcripts
 from novoic_assets.assets.raw import raw_metadata
-from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, markdown_table, plain_errors, table_metadata
+from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, plain_errors, table_metadata
 from novoic_assets.fingerprints import fingerprint
-from novoic_assets.reasons import DESCRIPTIONS, Reason
-from novoic_assets.resources.configured import Store
+from novoic_assets.reasons import DESCRIPTIONS, Reason, first_code
+from novoic_assets.resources.configured import StoreResource
 from novoic_assets.stages.quarantine import QUARANTINE, count_reasons, read_quarantine
 
 
@@ -21,7 +22,7 @@ from novoic_assets.stages.quarantine import QUARANTINE, count_reasons, read_quar
     code_version="1",
 )
 @plain_errors
-def quarantine(context: dg.AssetExecutionContext, store: Store) -> dg.MaterializeResult[None]:
+def quarantine(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[None]:
     """What the stages refused, counted by stage and reason; `novoic quarantine --list` names the sessions."""
     tables = store.tables
     # Before they are read: what another run commits meanwhile then counts as not seen.
@@ -35,8 +36,10 @@ def quarantine(context: dg.AssetExecutionContext, store: Store) -> dg.Materializ
     return dg.MaterializeResult(
         metadata={
             **table_metadata(QUARANTINE, refused.num_rows),
-            "reasons": dg.MetadataValue.md(markdown_table(("stage", "reason", "count", "meaning"), rows)),
+            "reasons": dg.MetadataValue.md(markdown.table(("stage", "reason", "count", "meaning"), rows)),
             TABLE_VERSIONS: versions,
         },
-        data_version=dg.DataVersion(fingerprint(*(repr(row) for row in refused.to_pylist()))),
+        data_version=dg.DataVersion(
+            fingerprint(*(repr({**row, "reason": first_code(row["reason"])}) for row in refused.to_pylist()))
+        ),
     )

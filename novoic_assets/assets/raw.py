@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import dagster as dg
 import pyarrow as pa
@@ -11,7 +12,7 @@ from novoic_assets.assets.reporting import OWNERS, TABLE_VERSIONS, TAGS, plain_e
 from novoic_assets.errors import NovoicError
 from novoic_assets.fingerprints import fingerprint
 from novoic_assets.reasons import OK
-from novoic_assets.resources.configured import RawData, Store
+from novoic_assets.resources.configured import RawDataResource, StoreResource
 from novoic_assets.sessions.metadata import METADATA_VERSION, parse_metadata
 from novoic_assets.stages.incremental import guard_removal
 from novoic_assets.stages.listing import (
@@ -66,7 +67,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
 @dg.asset(group_name=GROUP, kinds={"csv", "deltalake"}, owners=OWNERS, tags=TAGS, code_version=METADATA_VERSION)
 @plain_errors
 def raw_metadata(
-    context: dg.AssetExecutionContext, config: RawConfig, raw: RawData, store: Store
+    context: dg.AssetExecutionContext, config: RawConfig, raw: RawDataResource, store: StoreResource
 ) -> dg.MaterializeResult[None]:
     """The patients: a row for each line of `metadata.csv`, with its outcome."""
     raw.storage.require()
@@ -135,26 +136,31 @@ def _patients(
     )
 
 
-@dg.asset(group_name=GROUP, kinds={"xml", "deltalake"}, owners=OWNERS, tags=TAGS, code_version="1")
+@dg.asset(group_name=GROUP, kinds={"file", "deltalake"}, owners=OWNERS, tags=TAGS, code_version="1")
 @plain_errors
 def raw_transcripts(
-    context: dg.AssetExecutionContext, config: RawConfig, raw: RawData, store: Store
+    context: dg.AssetExecutionContext, config: RawConfig, raw: RawDataResource, store: StoreResource
 ) -> dg.MaterializeResult[None]:
-    """What transcripts there are: a row for each XML file below `text/`. Nothing but the listing is read."""
+    """What transcripts there are: a row for each transcript file below `text/`. Nothing but the listing is read."""
     return _list_files(context, config, raw, store, "text")
 
 
 @dg.asset(group_name=GROUP, kinds={"file", "deltalake"}, owners=OWNERS, tags=TAGS, code_version="1")
 @plain_errors
 def raw_audio(
-    context: dg.AssetExecutionContext, config: RawConfig, raw: RawData, store: Store
+    context: dg.AssetExecutionContext, config: RawConfig, raw: RawDataResource, store: StoreResource
 ) -> dg.MaterializeResult[None]:
     """What recordings there are: a row for each audio file below `audio/`. Nothing but the listing is read."""
     return _list_files(context, config, raw, store, "audio")
 
 
+RAW_ASSETS: Final = (raw_metadata, raw_transcripts, raw_audio)
+RAW_NAMES: Final = tuple(asset.key.to_user_string() for asset in RAW_ASSETS)
+"""The assets that take a `RawConfig`."""
+
+
 def _list_files(
-    context: dg.AssetExecutionContext, config: RawConfig, raw: RawData, store: Store, folder: str
+    context: dg.AssetExecutionContext, config: RawConfig, raw: RawDataResource, store: StoreResource, folder: str
 ) -> dg.MaterializeResult[None]:
     table = file_tables(store.tables)[folder]
     while True:
@@ -201,7 +207,9 @@ def _list_files(
     )
 
 
-def _view(config: RawConfig, raw: RawData, store: Store, snapshots: Mapping[str, Snapshot] | None = None) -> RawListing:
+def _view(
+    config: RawConfig, raw: RawDataResource, store: StoreResource, snapshots: Mapping[str, Snapshot] | None = None
+) -> RawListing:
     """The raw folder as this run sees it; a folder's table is read from its snapshot, if there is one."""
     tables = file_tables(store.tables)
 

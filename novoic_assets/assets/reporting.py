@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import dagster as dg
 import pyarrow as pa
 
-from novoic_assets.errors import NovoicError, place
+from novoic_assets.errors import NovoicError, type_and_place
 from novoic_assets.features.family import Family
 from novoic_assets.findings import Finding
 from novoic_assets.stages.stage import StageReport
@@ -55,7 +55,7 @@ def plain_errors(function: _Function) -> _Function:
 
 
 def _plain(error: Exception) -> str:
-    return str(error) if isinstance(error, NovoicError) else f"unexpected {place(error)}; please report it"
+    return str(error) if isinstance(error, NovoicError) else f"unexpected {type_and_place(error)}; please report it"
 
 
 def value_columns(prefix: str, families: Iterable[Family]) -> list[dg.TableColumn]:
@@ -119,13 +119,6 @@ def log_stage(context: dg.AssetExecutionContext, report: StageReport) -> None:
     if report.quarantined:
         codes = ", ".join(f"{reason} {count}" for reason, count in sorted(report.reasons.items()) if reason != "ok")
         context.log.warning(f"{report.quarantined} quarantined: {codes}")
-
-
-def markdown_table(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table in Markdown."""
-    names = list(header)
-    lines = [names, ["---"] * len(names), *([str(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def check_result(finding: Finding, asset: str) -> dg.AssetCheckResult:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import dagster as dg
 import numpy as np
 
+from novoic_assets import markdown
 from novoic_assets.assets.features import audio_features, text_features
 from novoic_assets.assets.raw import raw_metadata
 from novoic_assets.assets.reporting import (
@@ -15,20 +16,21 @@ from novoic_assets.assets.reporting import (
     TABLE_VERSIONS,
     TAGS,
     check_result,
-    markdown_table,
     plain_errors,
     value_columns,
 )
 from novoic_assets.errors import NovoicError
 from novoic_assets.features.family import SCHEMA_VERSION
+from novoic_assets.features.modalities import MODALITIES
 from novoic_assets.reasons import OK
-from novoic_assets.resources.configured import FeatureSettings, Publishing, Store
-from novoic_assets.training import publish
+from novoic_assets.resources.configured import FeatureSettingsResource, PublishingResource, StoreResource
 from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
-from novoic_assets.training.dataset import MODALITIES, Dataset, Sources, assemble
-from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS, dataset_findings
+from novoic_assets.training.dataset import Dataset, assemble
+from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS
+from novoic_assets.training.members import Sources
 from novoic_assets.training.picture import dataset_picture
 from novoic_assets.training.pseudonyms import load_pseudonyms
+from novoic_assets.training.publish import publish_dataset
 
 # A run a day brings every dataset up to date; one run missed is a warning, two are a failure.
 FRESHNESS: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
@@ -36,15 +38,16 @@ FRESHNESS: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26
 Yielded = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
-def read_sources(store: Store, settings: FeatureSettings) -> tuple[Sources, dict[str, int]]:
+def read_sources(store: StoreResource, settings: FeatureSettingsResource) -> tuple[Sources, dict[str, int]]:
     """What datasets are made of, and the versions of the tables that were read.
 
     Raises:
         StorageError: The store cannot be read.
         NovoicError: The spaCy model is not installed or has no vectors.
     """
-    patients = store.tables.patients.snapshot()
-    text, audio = store.tables.text_features.snapshot(), store.tables.audio_features.snapshot()
+    tables = store.tables
+    patients = tables.patients.snapshot()
+    features = {modality: getattr(tables, modality.stage).snapshot() for modality in MODALITIES}
     rows = patients.select().to_pylist()
     sources = Sources(
         patients={
@@ -55,16 +58,11 @@ def read_sources(store: Store, settings: FeatureSettings) -> tuple[Sources, dict
             if row["reason"] == OK
         },
         refused_patients=frozenset(row["patient"] for row in rows if row["reason"] != OK and row["patient"]),
-        text=text.select(["session", "reason", "sha256", "patient", "values"]),
-        audio=audio.select(["session", "reason", "sha256", "values"]),
-        families={"text": settings.text_families, "audio": settings.audio_families},
+        tables={modality.name: table.select(modality.columns) for modality, table in features.items()},
+        families={modality.name: getattr(settings, f"{modality.name}_families") for modality in MODALITIES},
     )
-    versions = {
-        "patients": patients.version,
-        "text_features": text.version,
-        "audio_features": audio.version,
-    }
-    return sources, versions
+    versions = {modality.stage: table.version for modality, table in features.items()}
+    return sources, {"patients": patients.version, **versions}
 
 
 def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
@@ -84,7 +82,10 @@ def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
     )
     @plain_errors
     def dataset(
-        context: dg.AssetExecutionContext, store: Store, settings: FeatureSettings, publishing: Publishing
+        context: dg.AssetExecutionContext,
+        store: StoreResource,
+        settings: FeatureSettingsResource,
+        publishing: PublishingResource,
     ) -> Iterator[Yielded]:
         yield from _publish(context, cohort, store, settings, publishing)
 
@@ -92,34 +93,32 @@ def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
 
 
 def _publish(
-    context: dg.AssetExecutionContext, cohort: Cohort, store: Store, settings: FeatureSettings, publishing: Publishing
+    context: dg.AssetExecutionContext,
+    cohort: Cohort,
+    store: StoreResource,
+    settings: FeatureSettingsResource,
+    publishing: PublishingResource,
 ) -> Iterator[Yielded]:
     sources, tables = read_sources(store, settings)
     storage = store.storage
     pseudonyms = load_pseudonyms(storage)
     made = assemble(cohort, sources, pseudonyms, publishing.covariate_names)
-    if not made.flow.included:
-        publish.retire(storage, cohort.name)
-        context.log.warning("nobody belongs to the cohort: nothing is published")
-        for finding in dataset_findings(made, made.arrays):
-            yield check_result(finding, cohort.name)
-        yield dg.MaterializeResult(metadata=_metadata(made, None, tables), data_version=dg.DataVersion("empty"))
-        return
-    written = publish.write_version(storage, made, tables=tables, settings={"pseudonym_key": pseudonyms.key_id})
-    findings = dataset_findings(made, written.arrays)
-    for finding in findings:
+    publication = publish_dataset(storage, made, tables=tables, settings={"pseudonym_key": pseudonyms.key_id})
+    for finding in publication.findings:
         yield check_result(finding, cohort.name)
-    failed = [finding.name for finding in findings if finding.is_error and not finding.passed]
-    if failed:
-        raise NovoicError(f"the version was not published; failed checks: {', '.join(failed)}")
-    publish.point(storage, made, written)
-    context.log.info(f"version {written.version} is {'new' if written.is_new else 'unchanged'}")
-    yield dg.MaterializeResult(metadata=_metadata(made, written, tables), data_version=dg.DataVersion(written.version))
+    if publication.failed:
+        raise NovoicError(f"the version was not published; failed checks: {', '.join(publication.failed)}")
+    if publication.version is None:
+        context.log.warning("nobody belongs to the cohort: nothing is published")
+    else:
+        context.log.info(f"version {publication.version} is {'new' if publication.is_new else 'unchanged'}")
+    yield dg.MaterializeResult(
+        metadata=_metadata(made, publication.version, tables),
+        data_version=dg.DataVersion(publication.version or "empty"),
+    )
 
 
-def _metadata(
-    made: Dataset, written: publish.Written | None, tables: Mapping[str, int]
-) -> dict[str, dg.MetadataValue | int | str]:
+def _metadata(made: Dataset, version: str | None, tables: Mapping[str, int]) -> dict[str, dg.MetadataValue | int | str]:
     flow = made.flow
     lines = [("in", flow.sessions), ("included", flow.included)]
     lines += [(f"excluded: {why}", count) for why, count in sorted(flow.excluded.items())]
@@ -127,22 +126,22 @@ def _metadata(
     counts = [(split, row["cases"], row["controls"]) for split, row in made.counts().items()]
     metadata: dict[str, dg.MetadataValue | int | str] = {
         "dagster/row_count": flow.included,
-        "flow": dg.MetadataValue.md(markdown_table(("", "sessions"), lines)),
-        "classes": dg.MetadataValue.md(markdown_table(("split", "cases", "controls"), counts)),
+        "flow": dg.MetadataValue.md(markdown.table(("", "sessions"), lines)),
+        "classes": dg.MetadataValue.md(markdown.table(("split", "cases", "controls"), counts)),
         TABLE_VERSIONS: dg.MetadataValue.json(dict(tables)),
     }
-    if written is not None:
+    if version is not None:
         columns = [
             dg.TableColumn(name, f"{_type_name(array.dtype)}{list(array.shape[1:]) or ''}")
             for name, array in sorted(made.arrays.items())
             if array.ndim and len(array) == flow.included
         ]
         for modality in MODALITIES:
-            columns += value_columns(f"{modality} ", made.families[modality])
+            columns += value_columns(f"{modality.name} ", made.families[modality.name])
         picture = base64.b64encode(dataset_picture(made)).decode()
         metadata |= {
             "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
-            "version": written.version,
+            "version": version,
             "inputs digest": made.inputs,
             "picture": dg.MetadataValue.md(f"![classes by split, age by class](data:image/png;base64,{picture})"),
         }

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from novoic_assets.assets.reporting import TABLE_VERSIONS, check_result, plain_errors
 from novoic_assets.findings import Finding
-from novoic_assets.resources.configured import FeatureSettings, Store
+from novoic_assets.resources.configured import FeatureSettingsResource, StoreResource
 from novoic_assets.stages import findings
 from novoic_assets.storage.tables import Table
 
@@ -28,7 +28,7 @@ def _specs(checks: Mapping[str, tuple[str, ...]]) -> list[dg.AssetCheckSpec]:
     can_subset=True,
 )
 @plain_errors
-def raw_checks(context: dg.AssetCheckExecutionContext, store: Store) -> Iterator[dg.AssetCheckResult]:
+def raw_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
     """No patient has two valid rows, and no control looks like a case."""
     rows = store.tables.patients.snapshot().select()
     yield from _selected(context, "raw_metadata", [findings.patients_unique(rows), findings.controls_impaired(rows)])
@@ -40,7 +40,7 @@ def raw_checks(context: dg.AssetCheckExecutionContext, store: Store) -> Iterator
     can_subset=True,
 )
 @plain_errors
-def parsed_checks(context: dg.AssetCheckExecutionContext, store: Store) -> Iterator[dg.AssetCheckResult]:
+def parsed_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
     """Every transcript is accounted for, and patients speak in them."""
     versions = _versions(context, "parsed_transcripts")
     tables = store.tables
@@ -68,7 +68,7 @@ def parsed_checks(context: dg.AssetCheckExecutionContext, store: Store) -> Itera
 )
 @plain_errors
 def feature_checks(
-    context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings
+    context: dg.AssetCheckExecutionContext, store: StoreResource, settings: FeatureSettingsResource
 ) -> Iterator[dg.AssetCheckResult]:
     """Every session is accounted for, its values are whole, and its recording fits its transcript."""
     selected = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
@@ -78,7 +78,9 @@ def feature_checks(
         yield from _selected(context, "audio_features", _audio_findings(context, store, settings))
 
 
-def _text_findings(context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings) -> list[Finding]:
+def _text_findings(
+    context: dg.AssetCheckExecutionContext, store: StoreResource, settings: FeatureSettingsResource
+) -> list[Finding]:
     versions = _versions(context, "text_features")
     text = _read(store.tables.text_features, versions, ["session", "reason", "values"])
     inputs = _sessions(store.tables.transcripts, versions)
@@ -90,7 +92,9 @@ def _text_findings(context: dg.AssetCheckExecutionContext, store: Store, setting
     ]
 
 
-def _audio_findings(context: dg.AssetCheckExecutionContext, store: Store, settings: FeatureSettings) -> list[Finding]:
+def _audio_findings(
+    context: dg.AssetCheckExecutionContext, store: StoreResource, settings: FeatureSettingsResource
+) -> list[Finding]:
     versions = _versions(context, "audio_features")
     audio = _read(store.tables.audio_features, versions, ["session", "reason", "scale", "overhang", "values"])
     inputs = [*_sessions(store.tables.audio_files, versions), *_sessions(store.tables.transcripts, versions)]

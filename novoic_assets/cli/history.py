@@ -1,27 +1,57 @@
-"""Dagster's history of runs: what of it may go, so that its database does not grow for ever.
+"""Dagster's history of runs: opening it, and the command that keeps its database from growing for ever.
 
 Dagster keeps each run and its events until they are deleted; its own retention covers ticks alone.
 """
 
+import fcntl
+import os
+import warnings
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
 
-import dagster as dg
+import typer
 
-# In these a run has ended; what waits or goes stays, however old it is.
-_ENDED: Final = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+from novoic_assets.cli.console import OUT
+from novoic_assets.errors import NovoicError
+from novoic_assets.settings import VARIABLES, settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
 _PAGE: Final = 500
+
+
+def purge_history(
+    older_than_days: Annotated[int, typer.Option(min=1, help="Runs that ended more than so many days ago.")] = 90,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Delete old runs and their events from Dagster's history, but no asset's or check's latest."""
+    if _home() is None:
+        raise NovoicError("there is no history here; go where dagster.yaml is, or set DAGSTER_HOME")
+    warnings.filterwarnings("ignore")
+    from novoic_assets.definitions import defs
+
+    before = datetime.now(UTC) - timedelta(days=older_than_days)
+    with open_instance() as instance:
+        done = purge(instance, before, defs.resolve_asset_graph().asset_check_keys, dry=dry_run)
+    OUT.print(
+        f"{'Would delete' if dry_run else 'Deleted'} {done.deleted} runs that ended more than {older_than_days} days"
+        f" ago, and {'would keep' if dry_run else 'kept'} {done.kept} that hold the latest event of an asset or check.",
+        soft_wrap=True,
+    )
 
 
 @dataclass(frozen=True)
 class Purge:
-    """Numbers of runs.
+    """Numbers of old runs.
 
     Attributes:
-        deleted: That are gone, with their events.
-        kept: That are old enough, and hold what is known last of an asset or a check.
+        deleted: Runs that were deleted with their events.
+        kept: Runs that were kept, since they hold the latest event of an asset or a check.
     """
 
     deleted: int
@@ -29,12 +59,12 @@ class Purge:
 
 
 def purge(
-    instance: dg.DagsterInstance, before: datetime, checks: Iterable[dg.AssetCheckKey], *, dry: bool = False
+    instance: "dg.DagsterInstance", before: datetime, checks: "Iterable[dg.AssetCheckKey]", *, dry: bool = False
 ) -> Purge:
-    """Delete the runs that ended before a moment, save those that hold what is known last of an asset or a check.
+    """Delete the runs that ended before a moment, save those that hold the latest event of an asset or a check.
 
-    Deleting a run deletes its events: an asset whose latest materialization were among them would lose its
-    metadata and its state in the UI, though its data are there.
+    Deleting a run deletes its events: an asset whose latest materialization is among them loses its metadata and its
+    state in the UI, though its data are there.
 
     Args:
         instance: The instance whose history it is.
@@ -54,15 +84,19 @@ def purge(
     return Purge(len(gone), len(old) - len(gone))
 
 
-def _ended_before(instance: dg.DagsterInstance, before: datetime) -> Iterator[str]:
-    filters = dg.RunsFilter(statuses=_ENDED, updated_before=before)
+def _ended_before(instance: "dg.DagsterInstance", before: datetime) -> Iterator[str]:
+    import dagster as dg
+
+    # A run that waits or works stays, however old it is.
+    ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    filters = dg.RunsFilter(statuses=ended, updated_before=before)
     cursor = None
     while page := instance.get_run_ids(filters, cursor=cursor, limit=_PAGE):
         yield from page
         cursor = page[-1]
 
 
-def _holding_the_latest(instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey]) -> Iterator[str]:
+def _holding_the_latest(instance: "dg.DagsterInstance", checks: "Iterable[dg.AssetCheckKey]") -> Iterator[str]:
     for record in instance.get_asset_records():
         entry = record.asset_entry
         for event in (entry.last_materialization_record, entry.last_observation_record):
@@ -73,3 +107,44 @@ def _holding_the_latest(instance: dg.DagsterInstance, checks: Iterable[dg.AssetC
         for execution in (summary.last_check_execution_record, summary.last_completed_check_execution_record):
             if execution is not None:
                 yield execution.run_id
+
+
+def _home() -> str | None:
+    """The folder whose dagster.yaml says where the history is; None where there is no history."""
+    home = settings().dagster_home
+    if not home:
+        return "." if Path("dagster.yaml").exists() else None
+    if not (Path(home).is_absolute() and Path(home).is_dir()):
+        raise VARIABLES["dagster_home"].refusal
+    return home
+
+
+@contextmanager
+def open_instance() -> "Iterator[dg.DagsterInstance]":
+    """Open the instance that `dagster dev` uses when it is started here, so that its UI shows the run."""
+    import dagster as dg
+
+    home = _home()
+    if home is None:
+        opened = dg.DagsterInstance.ephemeral()
+    else:
+        with _alone_in(home):
+            opened = dg.DagsterInstance.from_config(home) if home == "." else dg.DagsterInstance.get()
+    with opened as instance:
+        yield instance
+
+
+@contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """Keep other commands out of a folder: two that make Dagster's tables there at once fail, one or both."""
+    try:
+        file = os.open(folder, os.O_RDONLY)
+    except OSError:  # the folder cannot be read, which Dagster reports
+        yield
+        return
+    try:
+        with suppress(OSError):  # some disks have no locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 import pyarrow as pa
 
 from novoic_assets.engines.contract import SessionFunction, WorkerDiedError, limited, outlive_deaths, slices
-from novoic_assets.errors import NovoicError, place
+from novoic_assets.errors import NovoicError, type_and_place
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -232,7 +232,7 @@ def _outcome(function: SessionFunction, packed: bytes) -> tuple[bytes | None, st
     except NovoicError as error:
         return None, str(error)
     except Exception as error:  # noqa: BLE001 - as above
-        return None, f"a Spark worker failed with {place(error)}; please report it"
+        return None, f"a Spark worker failed with {type_and_place(error)}; please report it"
 
 
 def _pack(batch: pa.RecordBatch) -> bytes:

@@ -5,11 +5,8 @@ leaves the others' values in place. A site adds a family of its own, or switches
 project: by an entry point, or by the setting NOVOIC_FAMILIES (`parse_choice`).
 """
 
-import functools
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Final, TypeVar
 
 from novoic_assets.errors import NovoicError
@@ -27,6 +24,7 @@ from novoic_assets.features.family import Family
 from novoic_assets.features.text import discourse, lexical, syntactic, timing, word_vector
 from novoic_assets.features.text.session import TextFamily
 from novoic_assets.fingerprints import fingerprint
+from novoic_assets.registry import added
 
 ENTRY_POINTS: Final = "novoic_assets.families"
 """The group of entry points in which an installed package names its families."""
@@ -145,6 +143,11 @@ def marks(base: str, families: Sequence[Family]) -> dict[str, str]:
     return {family.name: fingerprint(base, family.name, family.version, family.settings) for family in families}
 
 
+def identity(families: Sequence[Family]) -> str:
+    """Which families these are: a hash of what tells their values apart from those of other versions."""
+    return fingerprint(*(part for family in families for part in (family.name, family.version, family.settings)))
+
+
 def _chosen(families: Sequence[_Family], choice: str) -> tuple[_Family, ...]:
     without = parse_choice(choice).without
     known = {*AUDIO_FAMILIES, *TEXT_FAMILIES, *(family.name for family in _added(choice))}
@@ -160,35 +163,13 @@ def _chosen(families: Sequence[_Family], choice: str) -> tuple[_Family, ...]:
     return chosen
 
 
-@functools.cache
 def _added(choice: str) -> tuple[Family, ...]:
     """The families of installed packages and of the setting, in the order of their names and of the setting."""
-    found: list[tuple[str, Callable[[], object]]] = [
-        *(
-            (f"the entry point {point.name}", point.load)
-            for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name)
-        ),
-        *((f"{item} of NOVOIC_FAMILIES", functools.partial(_object, item)) for item in parse_choice(choice).added),
-    ]
-    families: list[Family] = []
-    for what, load in found:
-        failure = ""
-        try:
-            family: object = load()
-        except Exception as error:  # noqa: BLE001 - a site's module may raise anything when it is imported
-            failure = type(error).__name__
-        if failure:
-            raise NovoicError(f"{what} cannot be imported ({failure}); install the package it is in, or take it out")
-        if not isinstance(family, AudioFamily | TextFamily):
-            raise NovoicError(f"{what} is no AudioFamily or TextFamily")
-        families.append(family)
+    families: tuple[Family, ...] = added(
+        ENTRY_POINTS, (AudioFamily, TextFamily), parse_choice(choice).added, setting="NOVOIC_FAMILIES"
+    )
     _check_names(families)
-    return tuple(families)
-
-
-def _object(item: str) -> object:
-    module, _, name = item.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return families
 
 
 def _check_names(added: Sequence[Family]) -> None:

@@ -1,13 +1,13 @@
-"""What the catalogue says, to be read: rows for a table, and the generated part of docs/features.md."""
+"""The catalogue as text: rows for a table, and the generated part of docs/features.md."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from novoic_assets import markdown
 from novoic_assets.features.family import Family, Flag, Value
 
-_START, _END = re.compile(r"<!-- catalogue.*-->\n"), "<!-- end of the catalogue -->"
 _DIGITS = re.compile(r"\d+")
 _FLAG_MARKS = {Flag.GROWS_WITH_LENGTH: "L", Flag.DEPENDS_ON_GAIN: "G"}
 
@@ -70,31 +70,30 @@ def with_tables(page: str, families: Sequence[Family]) -> str:
     Raises:
         ValueError: The page has not the marks.
     """
-    start = _START.search(page)
-    if start is None or _END not in page[start.end() :]:
-        raise ValueError("the page has no marks")
-    return "\n".join([page[: start.end()], *_lines(families), "", page[page.index(_END, start.end()) :]])
+    return markdown.replace_part(page, "catalogue", "\n\n".join(_sections(families)))
 
 
-def _lines(families: Sequence[Family]) -> Iterator[str]:
-    yield "| family | values | speakers | what it is |"
-    yield "| --- | ---: | --- | --- |"
+def _sections(families: Sequence[Family]) -> Iterator[str]:
+    summary = (
+        (
+            f"[`{family.name}`](#{family.name})",
+            len(family.members),
+            ", ".join(family.speakers),
+            family.description + (" Not a feature: published beside the matrices." if family.is_covariate else ""),
+        )
+        for family in families
+    )
+    yield markdown.table(("family", "values", "speakers", "what it is"), summary, right=(1,))
+    header = ("value", "unit", "formula", "source", "typical", "NaN where", "least support", "flags")
     for family in families:
-        kind = " Not a feature: published beside the matrices." if family.is_covariate else ""
-        speakers = ", ".join(family.speakers)
-        yield f"| [`{family.name}`](#{family.name}) | {len(family.members)} | {speakers} | {family.description}{kind} |"
-    for family in families:
-        yield from ("", f"### {family.name}", "")
+        yield f"### {family.name}"
         yield f"{family.description} Version {family.version}."
-        yield ""
-        yield "| value | unit | formula | source | typical | NaN where | least support | flags |"
-        yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
-        for entry in entries(family):
-            cells = (
-                entry.names, entry.unit, entry.formula, entry.source, entry.typical, entry.undefined, entry.least,
-                entry.flags,
-            )  # fmt: skip
-            yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        rows = (
+            (entry.names, entry.unit, entry.formula, entry.source, entry.typical, entry.undefined, entry.least,
+             entry.flags)
+            for entry in entries(family)
+        )  # fmt: skip
+        yield markdown.table(header, rows)
 
 
 def _but_for_numbers(value: Value) -> tuple[object, ...]:

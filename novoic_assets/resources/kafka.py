@@ -1,20 +1,17 @@
 """The Dagster resource of a Kafka topic: its settings."""
 
-import os
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, get_args
 
 import dagster as dg
 from pydantic import Field
 
 from novoic_assets.errors import NovoicError
 from novoic_assets.resources.topic import (
-    CA,
     CERTIFICATE,
     GROUP,
     KEY,
     LIMIT,
-    MECHANISM,
     PASSWORD,
     SECONDS,
     SECURITY,
@@ -25,46 +22,28 @@ from novoic_assets.resources.topic import (
     Judge,
     read_topic,
 )
-
-_SECURITIES: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+from novoic_assets.settings import VARIABLES, KafkaSecurity, SaslMechanism, settings
 
 
-class Kafka(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
+class KafkaResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
     """The topic that tells of new data. The password is read from the environment alone: a field would show it."""
 
-    servers: str = Field(
-        default_factory=lambda: os.environ.get(SERVERS, ""),
-        description=f"Brokers to begin with, host:port with commas between them ({SERVERS}).",
-    )
-    topic: str = Field(
-        default_factory=lambda: os.environ.get(TOPIC, ""),
-        description=f"The topic ({TOPIC}).",
-    )
+    servers: str = Field(default_factory=lambda: settings().kafka_servers, description=VARIABLES["kafka_servers"].help)
+    topic: str = Field(default_factory=lambda: settings().kafka_topic, description=VARIABLES["kafka_topic"].help)
     security: str = Field(
-        default_factory=lambda: os.environ.get(SECURITY) or "PLAINTEXT",
-        description=f"One of {', '.join(_SECURITIES)} ({SECURITY}).",
+        default_factory=lambda: settings().kafka_security, description=VARIABLES["kafka_security"].help
     )
     sasl_mechanism: str = Field(
-        default_factory=lambda: os.environ.get(MECHANISM) or "SCRAM-SHA-512",
-        description=f"With SASL, one of {', '.join(_MECHANISMS)} ({MECHANISM}).",
+        default_factory=lambda: settings().kafka_sasl_mechanism, description=VARIABLES["kafka_sasl_mechanism"].help
     )
     username: str = Field(
-        default_factory=lambda: os.environ.get(USERNAME, ""),
-        description=f"With SASL, the user ({USERNAME}); the password is {PASSWORD}, in the environment.",
+        default_factory=lambda: settings().kafka_username, description=VARIABLES["kafka_username"].help
     )
-    ca: str = Field(
-        default_factory=lambda: os.environ.get(CA, ""),
-        description=f"With SSL, a file of the certificates to trust, unless the machine's own do ({CA}).",
-    )
+    ca: str = Field(default_factory=lambda: settings().kafka_ca, description=VARIABLES["kafka_ca"].help)
     certificate: str = Field(
-        default_factory=lambda: os.environ.get(CERTIFICATE, ""),
-        description=f"With SSL, a file with the client's certificate, where the brokers ask for one ({CERTIFICATE}).",
+        default_factory=lambda: settings().kafka_certificate, description=VARIABLES["kafka_certificate"].help
     )
-    key: str = Field(
-        default_factory=lambda: os.environ.get(KEY, ""),
-        description=f"The file of that certificate's key ({KEY}).",
-    )
+    key: str = Field(default_factory=lambda: settings().kafka_key, description=VARIABLES["kafka_key"].help)
 
     def read(self, judge: Judge, offsets: Mapping[int, int], limit: int = LIMIT, seconds: float = SECONDS) -> Batch:
         """Read what has come since the last time, as `read_topic` says."""
@@ -79,8 +58,8 @@ class Kafka(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
         for name, value in ((SERVERS, self.servers), (TOPIC, self.topic)):
             if not value:
                 raise NovoicError(f"set {name}, the {'brokers' if name == SERVERS else 'topic'} to read")
-        _require(SECURITY, self.security, _SECURITIES)
-        settings: dict[str, Any] = {
+        _require("kafka_security", self.security, KafkaSecurity)
+        config: dict[str, Any] = {
             "bootstrap.servers": self.servers,
             "security.protocol": self.security,
             "client.id": GROUP,
@@ -88,16 +67,16 @@ class Kafka(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "enable.partition.eof": True,
-            "auto.offset.reset": "error",  # an offset that is not there is to be told, not mended in silence
+            "auto.offset.reset": "error",  # report a missing offset instead of silently starting elsewhere
             "fetch.wait.max.ms": 100,
             "log_level": 0,  # it would write to stderr, and quote what it likes
         }
         if self.security.startswith("SASL"):
-            _require(MECHANISM, self.sasl_mechanism, _MECHANISMS)
-            password = os.environ.get(PASSWORD, "")
+            _require("kafka_sasl_mechanism", self.sasl_mechanism, SaslMechanism)
+            password = settings().kafka_password.get_secret_value()
             if not self.username or not password:
                 raise NovoicError(f"{SECURITY} is {self.security}: set {USERNAME} and {PASSWORD}")
-            settings |= {
+            config |= {
                 "sasl.mechanism": self.sasl_mechanism,
                 "sasl.username": self.username,
                 "sasl.password": password,
@@ -110,10 +89,10 @@ class Kafka(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
                 "ssl.certificate.location": self.certificate,
                 "ssl.key.location": self.key,
             }
-            settings |= {name: path for name, path in files.items() if path}
-        return settings
+            config |= {name: path for name, path in files.items() if path}
+        return config
 
 
-def _require(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise NovoicError(f"{name} must be one of {', '.join(allowed)}")
+def _require(setting: str, value: str, choices: object) -> None:
+    if value not in get_args(choices):
+        raise VARIABLES[setting].refusal

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr
 
 from novoic_assets.engines.spark import SparkEngine
 from novoic_assets.errors import NovoicError
+from novoic_assets.settings import VARIABLES, settings
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
@@ -40,19 +41,11 @@ _KUBERNETES_DEFAULTS: Final = {
     # Else who asks for the older protocol gets it, which encrypts nothing.
     "spark.network.crypto.saslFallback": "false",
 }
-# What the manifests tell a run's pod of itself, and the settings of Spark that need it.
-_POD: Final = {
-    "spark.driver.host": "NOVOIC_POD_IP",
-    "spark.driver.bindAddress": "NOVOIC_POD_IP",
-    # Executors belong to this pod: Kubernetes deletes them with it, however it ends.
-    "spark.kubernetes.driver.pod.name": "NOVOIC_POD_NAME",
-    "spark.kubernetes.namespace": "NOVOIC_POD_NAMESPACE",
-}
 _IMAGE: Final = "spark.kubernetes.container.image"
 _IMAGE_TAG: Final = "dagster/image"  # a run's tag, by which its launcher says what image its pod runs
 
 
-class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
+class SparkResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
     """A Spark session, started when first asked for and stopped when the run ends.
 
     A session that was there before is used, and left running. A setting counts, in this order, as `settings` has it, as
@@ -60,11 +53,7 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
     defaults of this class are.
     """
 
-    master: str = Field(
-        default_factory=lambda: os.environ.get("NOVOIC_SPARK_MASTER", ""),
-        description="The Spark that runs the heavy steps: local[*], spark://… or k8s://…; empty is none: worker "
-        "processes of this machine run them (NOVOIC_SPARK_MASTER).",
-    )
+    master: str = Field(default_factory=lambda: settings().spark_master, description=VARIABLES["spark_master"].help)
     settings: dict[str, str] = Field(
         default={},
         description="Further settings of Spark, by their names (spark.…). No secrets: they are seen in lists of "
@@ -97,12 +86,12 @@ class Spark(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in it
     @property
     def spark_config(self) -> dict[str, str]:
         """The settings of a session that come before those of `spark-defaults.conf`."""
-        place: dict[str, str] = {}
+        of_master: dict[str, str] = {}
         if _is_local(self.master):
-            place = _LOCAL
+            of_master = _LOCAL
         elif _is_kubernetes(self.master):
-            place = {name: os.environ[variable] for name, variable in _POD.items() if os.environ.get(variable)}
-        return {**_ALWAYS, **place, **self.settings, "spark.master": self.master}
+            of_master = _pod()
+        return {**_ALWAYS, **of_master, **self.settings, "spark.master": self.master}
 
     @property
     def spark_defaults(self) -> dict[str, str]:
@@ -179,7 +168,7 @@ def _start(config: dict[str, str], defaults: dict[str, str], *, quiet: bool) -> 
 
 
 def _check_java() -> None:
-    home = os.environ.get("JAVA_HOME")
+    home = settings().java_home
     if not (shutil.which(Path(home, "bin", "java")) if home else shutil.which("java")):
         where = "where JAVA_HOME says" if home else "on this machine"
         raise NovoicError(
@@ -221,6 +210,19 @@ def _listens(address: tuple[str, int]) -> bool:
             return True
     except OSError:
         return False
+
+
+def _pod() -> dict[str, str]:
+    """What the Helm values tell a run's pod of itself, as Spark's settings."""
+    known = settings()
+    place = {
+        "spark.driver.host": known.pod_ip,
+        "spark.driver.bindAddress": known.pod_ip,
+        # Executors belong to this pod: Kubernetes deletes them with it, however it ends.
+        "spark.kubernetes.driver.pod.name": known.pod_name,
+        "spark.kubernetes.namespace": known.pod_namespace,
+    }
+    return {name: value for name, value in place.items() if value}
 
 
 def _is_kubernetes(master: str) -> bool:

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from novoic_assets.stages.listing import FOLDERS, METADATA
+from novoic_assets.stages.listing import METADATA, extensions_of
 
 _CHANGES: Final = (
     "ObjectCreated:",
@@ -30,7 +30,7 @@ _BRIDGE_CHANGES: Final = ("Object Created", "Object Deleted", "Object Restore Co
 _SEAWEEDFS_BUCKETS: Final = "/buckets/"
 
 
-class Kind(StrEnum):
+class MessageKind(StrEnum):
     """What a message is."""
 
     RELEVANT = "relevant"
@@ -42,7 +42,7 @@ class _MalformedError(Exception):
     """A message that is none of the known ones."""
 
 
-def read_event(value: bytes | None, key: bytes | None, bucket: str | None, prefix: str) -> Kind:
+def read_event(value: bytes | None, key: bytes | None, bucket: str | None, prefix: str) -> MessageKind:
     """Tell what a message is, whatever bytes it has.
 
     Args:
@@ -54,11 +54,14 @@ def read_event(value: bytes | None, key: bytes | None, bucket: str | None, prefi
     Returns:
         Relevant where a run may have something to do; other where the message is in order, and is of another
         bucket, prefix or kind of file, or of something that changes nothing.
+
+    Raises:
+        NovoicError: A transcript format of an installed package cannot be used.
     """
     try:
-        return Kind.RELEVANT if _is_relevant(value or b"", key or b"", bucket, prefix) else Kind.OTHER
+        return MessageKind.RELEVANT if _is_relevant(value or b"", key or b"", bucket, prefix) else MessageKind.OTHER
     except (_MalformedError, ValueError, RecursionError):  # no JSON, or JSON nested beyond all sense
-        return Kind.MALFORMED
+        return MessageKind.MALFORMED
 
 
 def _is_relevant(value: bytes, key: bytes, bucket: str | None, prefix: str) -> bool:
@@ -107,7 +110,7 @@ def _is_read(path: str) -> bool:
     parts = PurePosixPath(path).parts
     if len(parts) < 2 or any(part.startswith(".") for part in parts):
         return False
-    return PurePosixPath(path).suffix.lower() in FOLDERS.get(parts[0], ())
+    return PurePosixPath(path).suffix.lower() in extensions_of(parts[0])
 
 
 def _names(content: dict[str, Any]) -> tuple[str, str]:

@@ -13,16 +13,19 @@ from typing import Final
 import dagster as dg
 
 from novoic_assets.assets.reporting import plain_errors
-from novoic_assets.resources.configured import Arrival, RawData, Store
-from novoic_assets.resources.kafka import Kafka
+from novoic_assets.resources.configured import ArrivalResource, RawDataResource, StoreResource
+from novoic_assets.resources.kafka import KafkaResource
 from novoic_assets.resources.topic import Batch, Judge
-from novoic_assets.sensors.events import Kind, read_event
-from novoic_assets.sensors.looking import Decision, decide, is_going, judge, look, run_config, utc_now
-from novoic_assets.sensors.settings import KAFKA, is_on, sensor_seconds
+from novoic_assets.sensors.deciding import Decision, decide, decide_from_look
+from novoic_assets.sensors.events import MessageKind, read_event
+from novoic_assets.sensors.looking import look
+from novoic_assets.sensors.runs import is_going, run_config, utc_now
+from novoic_assets.settings import settings
 from novoic_assets.stages.listing import Cutoffs
 from novoic_assets.storage import s3
 from novoic_assets.storage.files import Storage
 
+KAFKA: Final = "kafka"
 _DESCRIPTION: Final = (
     "Starts a run when a Kafka topic has told of files in the raw folder, or an earlier run left work undone."
 )
@@ -72,17 +75,22 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
     Raises:
         NovoicError: A setting cannot be read.
     """
+    is_on = KAFKA in settings().automation
 
     @dg.sensor(
         name=KAFKA,
         job_name=job_name,
         description=_DESCRIPTION,
-        minimum_interval_seconds=sensor_seconds(),
-        default_status=dg.DefaultSensorStatus.RUNNING if is_on(KAFKA) else dg.DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=settings().sensor_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
     )
     @plain_errors
     def kafka_events(
-        context: dg.SensorEvaluationContext, raw: RawData, store: Store, arrival: Arrival, kafka: Kafka
+        context: dg.SensorEvaluationContext,
+        raw: RawDataResource,
+        store: StoreResource,
+        arrival: ArrivalResource,
+        kafka: KafkaResource,
     ) -> dg.RunRequest | dg.SkipReason:
         """Read, look where there is a reason to, and start a run or say why not."""
         now = utc_now()
@@ -105,13 +113,13 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
         if batch.unanswered:
             context.log.warning(f"{batch.unanswered} partitions of the topic do not answer")
         until = before.until
-        if batch.counts[Kind.RELEVANT] or batch.first or batch.lost:
+        if batch.counts[MessageKind.RELEVANT] or batch.first or batch.lost:
             until = now.timestamp() + arrival.pair_seconds + arrival.settle_seconds + _CLOCKS_APART
         if until is None and before.tried is None:
             decision = Decision(run=False, why="there is no reason to look", cursor=None)
         else:
             found = look(raw.storage, store.tables, context.instance, assets, cutoffs, now)
-            decision = judge(found, before.tried, now)
+            decision = decide_from_look(found, before.tried, now)
             if until is not None and until <= now.timestamp():
                 until = None  # that was the last look
         return _answer(context, decision, _Cursor(batch.offsets, until, decision.cursor), cutoffs, _told(batch))
@@ -138,6 +146,6 @@ def _judge(raw: Storage) -> Judge:
 
 def _told(batch: Batch) -> str:
     """What a read found, in numbers."""
-    counts = ", ".join(f"{batch.counts[kind]} {kind}" for kind in Kind)
+    counts = ", ".join(f"{batch.counts[kind]} {kind}" for kind in MessageKind)
     lost = "; the topic lost messages before they were read" if batch.lost else ""
     return f"messages: {counts}{lost}"

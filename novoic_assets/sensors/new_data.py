@@ -6,10 +6,12 @@ from typing import Final
 import dagster as dg
 
 from novoic_assets.assets.reporting import plain_errors
-from novoic_assets.resources.configured import Arrival, RawData, Store
-from novoic_assets.sensors.looking import decide, run_config, utc_now
-from novoic_assets.sensors.settings import NEW_DATA, is_on, sensor_seconds
+from novoic_assets.resources.configured import ArrivalResource, RawDataResource, StoreResource
+from novoic_assets.sensors.deciding import decide
+from novoic_assets.sensors.runs import run_config, utc_now
+from novoic_assets.settings import settings
 
+NEW_DATA: Final = "new_data"
 _DESCRIPTION: Final = (
     "Starts a run when something in the raw folder is new, changed or gone, or an earlier run left work undone."
 )
@@ -25,17 +27,18 @@ def new_data_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDe
     Raises:
         NovoicError: A setting cannot be read.
     """
+    is_on = NEW_DATA in settings().automation
 
     @dg.sensor(
         name=NEW_DATA,
         job_name=job_name,
         description=_DESCRIPTION,
-        minimum_interval_seconds=sensor_seconds(),
-        default_status=dg.DefaultSensorStatus.RUNNING if is_on(NEW_DATA) else dg.DefaultSensorStatus.STOPPED,
+        minimum_interval_seconds=settings().sensor_seconds,
+        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
     )
     @plain_errors
     def new_data(
-        context: dg.SensorEvaluationContext, raw: RawData, store: Store, arrival: Arrival
+        context: dg.SensorEvaluationContext, raw: RawDataResource, store: StoreResource, arrival: ArrivalResource
     ) -> dg.RunRequest | dg.SkipReason:
         """Look, and start a run or say why not."""
         now = utc_now()

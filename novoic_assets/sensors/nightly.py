@@ -1,18 +1,16 @@
 """The safety net: a run each night, whatever the sensor has seen."""
 
-import os
 from collections.abc import Sequence
 from typing import Final
 
 import dagster as dg
 
 from novoic_assets.assets.reporting import plain_errors
-from novoic_assets.errors import NovoicError
-from novoic_assets.resources.configured import Arrival
-from novoic_assets.sensors.looking import is_going, run_config, utc_now
-from novoic_assets.sensors.settings import NIGHTLY, is_on
+from novoic_assets.resources.configured import ArrivalResource
+from novoic_assets.sensors.runs import is_going, run_config, utc_now
+from novoic_assets.settings import VARIABLES, settings
 
-_CRON: Final = "0 2 * * *"
+NIGHTLY: Final = "nightly"
 _DESCRIPTION: Final = "Materializes everything: what the sensor missed, and what a change of settings or code asks for."
 
 
@@ -26,9 +24,10 @@ def nightly_schedule(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.Schedul
     Raises:
         NovoicError: A setting cannot be read.
     """
+    is_on = NIGHTLY in settings().automation
 
     @plain_errors
-    def nightly(context: dg.ScheduleEvaluationContext, arrival: Arrival) -> dg.RunRequest | dg.SkipReason:
+    def nightly(context: dg.ScheduleEvaluationContext, arrival: ArrivalResource) -> dg.RunRequest | dg.SkipReason:
         """Start a run, unless one is going."""
         now = utc_now()
         if is_going(context.instance, job_name, assets, now):
@@ -40,9 +39,9 @@ def nightly_schedule(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.Schedul
             name=NIGHTLY,
             job_name=job_name,
             description=_DESCRIPTION,
-            cron_schedule=os.environ.get("NOVOIC_NIGHTLY_CRON") or _CRON,
+            cron_schedule=settings().nightly_cron,
             execution_timezone="UTC",
-            default_status=dg.DefaultScheduleStatus.RUNNING if is_on(NIGHTLY) else dg.DefaultScheduleStatus.STOPPED,
+            default_status=dg.DefaultScheduleStatus.RUNNING if is_on else dg.DefaultScheduleStatus.STOPPED,
         )(nightly)
     except dg.DagsterInvalidDefinitionError:
-        raise NovoicError("NOVOIC_NIGHTLY_CRON takes a cron string such as 0 2 * * *") from None
+        raise VARIABLES["nightly_cron"].refusal from None

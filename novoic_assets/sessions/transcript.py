@@ -1,51 +1,15 @@
-"""Parsing a transcript: the bytes of one XML file in, who said what and when out.
+"""A transcript: who said what, and when, whatever the format of its file."""
 
-The file is read once, as a stream of events, and nothing but the transcript's own parts is kept. It comes
-from outside, so it is bounded (size, depth, length of a word) and may not have a DTD: without one there
-are no entities to expand and nothing else to fetch.
-"""
-
-import codecs
 import hashlib
 import json
-import math
-import re
-from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
-
-from lxml import etree
-
-from novoic_assets.reasons import Reason, Refused
-
-PARSER_VERSION: Final = "2"
-"""Part of the fingerprint of every parsed transcript; raised whenever a file would be read differently."""
-
-MAX_BYTES: Final = 64 * 2**20
-"""Largest file that is parsed, in bytes; an hour of speech takes about 0.5 MiB."""
-
-MAX_DEPTH: Final = 64
-"""Most elements that may be open at once, the root included."""
+from typing import Final, Literal
 
 MAX_WORD_LENGTH: Final = 10_000
 """Longest word, in characters. Language models need memory by the word: 800,000 characters took 6 GB."""
 
 Role = Literal["patient", "investigator", "other"]
 ROLES: Final[tuple[Role, ...]] = ("patient", "investigator", "other")
-
-_CHUNK_BYTES: Final = 2**16
-_INVESTIGATOR_PREFIX: Final = "_"
-_TRANSCRIPT: Final = ("root", "transcript")
-_SESSION_ID: Final = ("root", "metadata", "sessionid")
-_SPEAKER_IDS: Final = ("root", "metadata", "speakerids")
-_GUIDELINES: Final = ("root", "metadata", "guidelines")
-_REQUIRED: Final = frozenset({_TRANSCRIPT, _SESSION_ID, _SPEAKER_IDS})
-_DECLARED_ENCODING: Final = re.compile(rb"""<\?xml[^>]*?\sencoding\s*=\s*["']([A-Za-z][A-Za-z0-9._-]{0,39})["']""")
-_SECONDS: Final = re.compile(r"[0-9]+(\.[0-9]*)?|\.[0-9]+")
-
-# libxml2's own limits: a token that is too large, a name that is too long.
-_LIMIT_ERRORS: Final = frozenset({etree.ErrorTypes.ERR_RESOURCE_LIMIT, etree.ErrorTypes.ERR_NAME_TOO_LONG})
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +54,11 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What one file says.
+    """What one file says. `novoic_assets.sessions.formats.rules.keep_rules` sees that it is as told here.
 
     Attributes:
-        patient: The patient's speaker id.
-        segments: Segments in the order in which they begin in the file.
+        patient: The patient's speaker id, without white space at its ends; never empty.
+        segments: Segments in the order in which they begin in the file; at least one of them has a word.
         guidelines: The guidelines that the transcriber followed, in lower case, such as "chat"; empty where the
             file names none, or several.
     """
@@ -104,36 +68,6 @@ class Transcript:
     guidelines: str = ""
 
 
-def parse_transcript(data: bytes, session: str) -> Transcript:
-    """Parse one transcript.
-
-    Segments are found at any depth below `transcript` and words at any depth below a segment; the innermost
-    segment owns a word. Unknown elements are looked through: they change nothing about what is inside them,
-    so text that is marked up within a word belongs to that word. A word inside a word is a word of its own.
-    A `w` without text is no word, and neither is a `w` outside any segment. Where a part comes more than
-    once, every `sessionid` must be the session's, all `speakerids` are put together, all `transcript` parts
-    are read, and `guidelines` count if they agree. Names are those without a namespace.
-
-    Args:
-        data: The file's bytes, in any encoding that it declares.
-        session: The session's id, from the file's name.
-
-    Returns:
-        The transcript; it has at least one word.
-
-    Raises:
-        Refused: With the first of these that applies: MALFORMED_XML or FORBIDDEN_XML (a DTD, or a bound
-            passed), NOT_A_TRANSCRIPT, SESSION_ID_MISMATCH, AMBIGUOUS_PATIENT, INVALID_TIMES, NO_WORDS.
-            Nothing of the file is in the exception, nor in one chained to it.
-    """
-    outcome = _parse(data, session)
-    # Raised out here, where no exception is being handled: one that is raised while another is handled
-    # carries that other along in its __context__, and lxml's messages quote the file.
-    if isinstance(outcome, Reason):
-        raise Refused(outcome)
-    return outcome
-
-
 def content_digest(transcript: Transcript) -> str:
     """Hash what later stages use of a transcript: guidelines, roles, times and words, but no speaker's id.
 
@@ -141,7 +75,7 @@ def content_digest(transcript: Transcript) -> str:
         transcript: A parsed transcript.
 
     Returns:
-        64 hexadecimal digits, equal for equal content however the file was written.
+        64 hexadecimal digits, equal for equal content however the file was written, and in whatever format.
     """
     content = [
         transcript.guidelines,
@@ -151,199 +85,3 @@ def content_digest(transcript: Transcript) -> str:
         ),
     ]
     return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode("ascii")).hexdigest()
-
-
-def word_counts(transcript: Transcript) -> dict[Role, int]:
-    """Count each role's words.
-
-    Args:
-        transcript: A parsed transcript.
-
-    Returns:
-        Number of words by role; every role is there.
-    """
-    counts = Counter(word.speaker for segment in transcript.segments for word in segment.words)
-    return {role: counts[role] for role in ROLES}
-
-
-def _parse(data: bytes, session: str) -> Transcript | Reason:
-    if len(data) > MAX_BYTES:
-        return Reason.FORBIDDEN_XML
-    reader = _Reader()
-    parser = etree.XMLParser(
-        target=reader,
-        encoding=_encoding(data),
-        # Not False: that would leave a plain &amp; in an attribute as "&#38;". There is nothing else to
-        # resolve, since entities can only be declared in a DTD.
-        resolve_entities="internal",
-        no_network=True,
-        load_dtd=False,
-        dtd_validation=False,
-        huge_tree=False,
-    )
-    try:
-        # In chunks, so that a refusal in the middle of a large file is one at once.
-        for start in range(0, len(data), _CHUNK_BYTES):
-            parser.feed(data[start : start + _CHUNK_BYTES])
-        parser.close()
-        return _transcript(reader, session)
-    except Refused as refused:
-        return refused.reason
-    except etree.XMLSyntaxError as error:
-        return Reason.FORBIDDEN_XML if error.code in _LIMIT_ERRORS else Reason.MALFORMED_XML
-    finally:
-        # lxml keeps its last messages, which quote the file, and hangs them on its next exceptions.
-        etree.clear_error_log()
-
-
-def _encoding(data: bytes) -> str | None:
-    """The encoding to read a file in, where Python knows the declared name and libxml2 does not.
-
-    Python's own XML writer declares whatever its user calls an encoding, such as "latin-1".
-    """
-    match = _DECLARED_ENCODING.match(data[:_CHUNK_BYTES])
-    if not match or _is_known(declared := match[1].decode("ascii")):
-        return None
-    try:
-        encoding = codecs.lookup(declared).name
-    except LookupError:
-        return None
-    return encoding if _is_known(encoding) else None
-
-
-def _is_known(encoding: str) -> bool:
-    try:
-        etree.XMLParser(encoding=encoding)
-    except LookupError:
-        return False
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class _RawWord:
-    speaker_id: str
-    texts: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class _RawSegment:
-    start: str
-    end: str
-    words: list[_RawWord]
-
-
-class _Frame(NamedTuple):
-    """An open element: its path, where its text goes, and the innermost segment that it is in."""
-
-    path: tuple[str, ...]
-    texts: list[str] | None
-    segment: _RawSegment | None
-
-
-class _Reader:
-    """The target of the parser; lxml calls its methods while it reads."""
-
-    def __init__(self) -> None:
-        self.paths: set[tuple[str, ...]] = set()
-        self.session_ids: list[list[str]] = []
-        self.speaker_ids: list[list[str]] = []
-        self.guidelines: list[list[str]] = []
-        self.segments: list[_RawSegment] = []
-        self._frames = [_Frame((), None, None)]
-
-    def doctype(self, *_: object) -> None:
-        # Called before the first declaration of the DTD is read; lxml stops there.
-        raise Refused(Reason.FORBIDDEN_XML)
-
-    def start(self, tag: str, attributes: Mapping[str, str]) -> None:
-        parent = self._frames[-1]
-        path = (*parent.path, tag)
-        if len(path) > MAX_DEPTH:
-            raise Refused(Reason.FORBIDDEN_XML)
-        texts, segment = parent.texts, parent.segment
-        if path[:2] == _TRANSCRIPT:
-            if tag == "segment":
-                segment = _RawSegment(attributes.get("tstart", ""), attributes.get("tend", ""), [])
-                self.segments.append(segment)
-            elif tag == "w" and segment is not None:
-                texts = []
-                segment.words.append(_RawWord(attributes.get("speakerid", "").strip(), texts))
-        elif path == _SESSION_ID:
-            texts = []
-            self.session_ids.append(texts)
-        elif path == _SPEAKER_IDS:
-            texts = []
-            self.speaker_ids.append(texts)
-        elif path == _GUIDELINES:
-            texts = []
-            self.guidelines.append(texts)
-        if path in _REQUIRED:
-            self.paths.add(path)
-        self._frames.append(_Frame(path, texts, segment))
-
-    def end(self, _tag: str) -> None:
-        self._frames.pop()
-
-    def data(self, text: str) -> None:
-        texts = self._frames[-1].texts
-        if texts is not None:
-            texts.append(text)
-
-    def close(self) -> None:
-        """Required by lxml; what was read stays in the reader."""
-
-
-def _transcript(reader: _Reader, session: str) -> Transcript:
-    """Make the transcript of a file that was read to its end, or refuse it."""
-    texts = [[_text(word.texts) for word in segment.words] for segment in reader.segments]
-    if any(len(text) > MAX_WORD_LENGTH for words in texts for text in words):
-        raise Refused(Reason.FORBIDDEN_XML)
-    if reader.paths != _REQUIRED:
-        raise Refused(Reason.NOT_A_TRANSCRIPT)
-    if any(_text(session_id) != session for session_id in reader.session_ids):
-        raise Refused(Reason.SESSION_ID_MISMATCH)
-
-    listed = {name.strip() for names in reader.speaker_ids for name in _text(names).split(",")} - {""}
-    investigators = {name for name in listed if name.startswith(_INVESTIGATOR_PREFIX)}
-    patients = listed - investigators
-    if len(patients) != 1:
-        raise Refused(Reason.AMBIGUOUS_PATIENT)
-    roles: dict[str, Role] = {name: "investigator" if name in investigators else "patient" for name in listed}
-
-    times = [_times(segment) for segment in reader.segments]
-    segments = tuple(
-        Segment(
-            start,
-            end,
-            tuple(
-                Word(text, roles.get(word.speaker_id, "other"))
-                for word, text in zip(segment.words, words, strict=True)
-                if text
-            ),
-        )
-        for segment, words, (start, end) in zip(reader.segments, texts, times, strict=True)
-    )
-    if not any(segment.words for segment in segments):
-        raise Refused(Reason.NO_WORDS)
-    guidelines = {_text(texts).lower() for texts in reader.guidelines} - {""}
-    return Transcript(patients.pop(), segments, guidelines.pop() if len(guidelines) == 1 else "")
-
-
-def _text(texts: list[str]) -> str:
-    return "".join(texts).strip()
-
-
-def _times(segment: _RawSegment) -> tuple[float, float]:
-    start, end = _seconds(segment.start), _seconds(segment.end)
-    if start > end:
-        raise Refused(Reason.INVALID_TIMES)
-    return start, end
-
-
-def _seconds(text: str) -> float:
-    # Only plain decimal numbers: float() alone would also take "nan", "1_0" and digits of other scripts.
-    text = text.strip()
-    seconds = float(text) if _SECONDS.fullmatch(text) else math.nan
-    if not math.isfinite(seconds):
-        raise Refused(Reason.INVALID_TIMES)
-    return seconds

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO, ClassVar, Final, cast
 
 import numpy as np
@@ -16,12 +16,12 @@ from novoic_assets.features.audio.frames import Turns
 from novoic_assets.features.audio.session import AudioFeatures, audio_batch, audio_features
 from novoic_assets.features.family import ALL, INVESTIGATOR, PATIENT, BatchFunction
 from novoic_assets.features.values import to_rows
-from novoic_assets.fingerprints import fingerprint
-from novoic_assets.reasons import OK, Reason
+from novoic_assets.fingerprints import Verbatim, fingerprint
+from novoic_assets.reasons import OK, PAIRING_MARKS, Reason
 from novoic_assets.sessions.recording import DECODER_VERSION
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
-from novoic_assets.stages.worker import FeatureWorker, Row, Task
+from novoic_assets.stages.worker import FeatureWorker, Row, Task, check_identity
 from novoic_assets.storage import schemas
 from novoic_assets.storage.files import Storage
 from novoic_assets.storage.store_tables import StoreTables
@@ -64,16 +64,18 @@ class ComputeAudio(FeatureWorker[AudioFamily, _Session]):
         raw: The raw folder.
         choice: The setting NOVOIC_FAMILIES.
         device: The setting NOVOIC_DEVICE.
+        identity: The families that the stage counts on; see `catalogue.identity`.
     """
 
     raw: Storage
     choice: str
     device: str = "cpu"
+    identity: str = ""
     schema: ClassVar[pa.Schema] = schemas.AUDIO_FEATURES
 
     def families(self) -> Sequence[AudioFamily]:
         """All audio families."""
-        return _families(self.choice)
+        return _families(self.choice, self.identity)
 
     def open(self, task: Task, families: Sequence[AudioFamily]) -> _Session:
         """The recording's facts, and the values of the families that take one session at a time."""
@@ -108,9 +110,10 @@ class ComputeAudio(FeatureWorker[AudioFamily, _Session]):
 
 
 @functools.cache
-def _families(choice: str) -> tuple[AudioFamily, ...]:
-    """The families, made once in each process that computes."""
-    return catalogue.audio_families(choice)
+def _families(choice: str, identity: str) -> tuple[AudioFamily, ...]:
+    families = catalogue.audio_families(choice)
+    check_identity(families, identity)
+    return families
 
 
 class AudioStage(Stage):
@@ -163,7 +166,7 @@ class AudioStage(Stage):
             reason = refusal(session)
             base = fingerprint(
                 DECODER_VERSION,
-                reason,
+                Verbatim(PAIRING_MARKS[reason]) if reason else None,
                 transcripts[session]["content"] if session in transcripts else None,
                 *(f"{row['path']} {row['size']} {row['etag']}" for row in files.get(session, [])),
             )
@@ -198,7 +201,7 @@ class AudioStage(Stage):
 
     def function(self) -> SessionFunction:
         """Decode recordings and compute audio features."""
-        return self._worker
+        return replace(self._worker, identity=catalogue.identity(self._families))
 
 
 def _seconds(file: Mapping[str, Any]) -> float:

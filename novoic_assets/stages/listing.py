@@ -11,15 +11,15 @@ import pyarrow as pa
 
 from novoic_assets.errors import NovoicError
 from novoic_assets.fingerprints import fingerprint
+from novoic_assets.sessions.formats import registered
 from novoic_assets.sessions.metadata import METADATA_VERSION
 from novoic_assets.sessions.recording import AUDIO_EXTENSIONS
 from novoic_assets.storage.files import FileInfo, Storage
 from novoic_assets.storage.store_tables import StoreTables
 from novoic_assets.storage.tables import Table
 
-TRANSCRIPT_EXTENSIONS: Final = frozenset({".xml"})
-FOLDERS: Final = {"text": TRANSCRIPT_EXTENSIONS, "audio": AUDIO_EXTENSIONS}
-"""The folders of the two halves of a session, and the extensions of their files."""
+FOLDERS: Final = ("text", "audio")
+"""The folders of the two halves of a session."""
 
 METADATA: Final = "metadata.csv"
 _PARTNER: Final = {"text": "audio", "audio": "text"}
@@ -64,6 +64,20 @@ class Cutoffs:
 
 def _is_between(cutoff: datetime | None, modified: datetime, now: datetime) -> bool:
     return cutoff is not None and cutoff < modified <= now + _CLOCKS_APART
+
+
+def extensions_of(folder: str) -> Collection[str]:
+    """The extensions of the files that are taken from a folder of the raw data, in lower case and with the dot.
+
+    Args:
+        folder: One of `FOLDERS`; of any other, nothing is taken.
+
+    Raises:
+        NovoicError: A transcript format of an installed package cannot be used.
+    """
+    if folder == "text":
+        return registered.extensions()
+    return AUDIO_EXTENSIONS if folder == "audio" else ()
 
 
 def session_files(files: Iterable[FileInfo], extensions: Collection[str]) -> tuple[list[SessionFile], int]:
@@ -219,6 +233,7 @@ class RawListing:
 
         Raises:
             StorageError: A folder is missing or cannot be listed.
+            NovoicError: A transcript format of an installed package cannot be used.
         """
         listing = self._settle(folder)
 
@@ -243,7 +258,7 @@ class RawListing:
         if folder not in self._settled:
             # The table is looked at before the folder, so that what it has was there when the folder was listed.
             known = self.known(folder)
-            found, ignored = session_files(self._raw.list(folder), FOLDERS[folder])
+            found, ignored = session_files(self._raw.list(folder), extensions_of(folder))
             files, young = settled(found, known, self._cutoffs, self._now)
             self._settled[folder] = Listing(files, ignored, young, 0)
         return self._settled[folder]

@@ -1,19 +1,22 @@
 """The parsed stage's worker: a transcript file in, a row of `transcripts` out."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 import pyarrow as pa
 
 from novoic_assets.engines.contract import SessionFunction
 from novoic_assets.fingerprints import fingerprint
-from novoic_assets.reasons import Reason, Refused
-from novoic_assets.sessions.transcript import MAX_BYTES, PARSER_VERSION, content_digest, parse_transcript
+from novoic_assets.reasons import Reason
+from novoic_assets.sessions.formats import registered
+from novoic_assets.sessions.formats.format import ParseContext
+from novoic_assets.sessions.formats.rules import check_size
+from novoic_assets.sessions.transcript import content_digest
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
-from novoic_assets.stages.worker import Failed, Row, SessionWorker, Task, attempt, done
+from novoic_assets.stages.worker import SingleSessionWorker
 from novoic_assets.storage import schemas
 from novoic_assets.storage.files import Storage
 from novoic_assets.storage.store_tables import StoreTables
@@ -35,7 +38,7 @@ _SECONDS_PER_BYTE = 2e-7
 
 
 @dataclass(frozen=True)
-class ParseTranscripts(SessionWorker):
+class ParseTranscripts(SingleSessionWorker):
     """Reads and parses transcripts.
 
     Attributes:
@@ -45,17 +48,12 @@ class ParseTranscripts(SessionWorker):
     raw: Storage
     schema: ClassVar[pa.Schema] = schemas.TRANSCRIPTS
 
-    def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
-        """The rows of some transcripts."""
-        for task in tasks:
-            parsed = attempt(task, self._parse)
-            yield parsed.row if isinstance(parsed, Failed) else done(task, parsed)
-
-    def _parse(self, task: Task) -> Row:
-        if task["size"] > MAX_BYTES:
-            raise Refused(Reason.FORBIDDEN_XML)
+    def compute(self, task: dict[str, Any]) -> dict[str, Any]:
+        """The row of one transcript."""
+        form = registered.format_of(task["path"])
+        check_size(task["size"], form.max_bytes)
         data = self.raw.open_listed(task["path"], task["size"], task["etag"]).readall()
-        transcript = parse_transcript(data, task["session"])
+        transcript = form.read(data, ParseContext(session=task["session"]))
         words = [word for segment in transcript.segments for word in segment.words]
         return {
             "sha256": hashlib.sha256(data).hexdigest(),
@@ -106,7 +104,10 @@ class ParsedStage(Stage):
 
         wanted = {
             session: Wanted(
-                fingerprint(PARSER_VERSION, *(f"{row['path']} {row['size']} {row['etag']}" for row in rows)),
+                fingerprint(
+                    registered.fingerprint_mark([registered.format_of(row["path"]) for row in rows]),
+                    *(f"{row['path']} {row['size']} {row['etag']}" for row in rows),
+                ),
                 size=sum(row["size"] for row in rows),
             )
             for session, rows in files.items()

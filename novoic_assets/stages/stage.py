@@ -24,7 +24,7 @@ from novoic_assets.errors import NovoicError
 from novoic_assets.features.values import merge_rows
 from novoic_assets.fingerprints import fingerprint
 from novoic_assets.progress import Pace
-from novoic_assets.reasons import OK
+from novoic_assets.reasons import OK, first_code
 from novoic_assets.stages.incremental import Plan, Present, Wanted, plan
 from novoic_assets.storage.tables import CommitConflictError, Snapshot, Table
 
@@ -289,6 +289,6 @@ def _report(stage: Stage, upstream: Upstream) -> StageReport:
     return StageReport(
         versions={**upstream.versions, stage.table.name: snapshot.version},
         reasons=dict(Counter(row["reason"] for row in rows)),
-        data_version=fingerprint(*(repr(sorted(row.items())) for row in rows)),
+        data_version=fingerprint(*(repr(sorted({**row, "reason": first_code(row["reason"])}.items())) for row in rows)),
         details=dict(Counter(row["detail"] for row in rows if row["detail"])),
     )

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 import pyarrow as pa
@@ -14,11 +14,11 @@ from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import TextFamily, text_batch, text_features
 from novoic_assets.features.values import to_rows
 from novoic_assets.fingerprints import fingerprint
-from novoic_assets.reasons import OK, Reason
+from novoic_assets.reasons import OK, Reason, first_code
 from novoic_assets.sessions.transcript import Segment, Word
 from novoic_assets.stages.incremental import Wanted
 from novoic_assets.stages.stage import Stage, Upstream
-from novoic_assets.stages.worker import FeatureWorker, Row, Task
+from novoic_assets.stages.worker import FeatureWorker, Row, Task, check_identity
 from novoic_assets.storage import schemas
 from novoic_assets.storage.store_tables import StoreTables
 
@@ -52,16 +52,18 @@ class ComputeText(FeatureWorker[TextFamily, _Session]):
         spacy_model: Name of the spaCy model.
         choice: The setting NOVOIC_FAMILIES.
         device: The setting NOVOIC_DEVICE.
+        identity: The families that the stage counts on; see `catalogue.identity`.
     """
 
     spacy_model: str
     choice: str
     device: str = "cpu"
+    identity: str = ""
     schema: ClassVar[pa.Schema] = schemas.TEXT_FEATURES
 
     def families(self) -> Sequence[TextFamily]:
         """All text families."""
-        return _families(self.spacy_model, self.choice)
+        return _families(self.spacy_model, self.choice, self.identity)
 
     def open(self, task: Task, families: Sequence[TextFamily]) -> _Session:
         """What was said, and the values of the families that take one session at a time."""
@@ -80,9 +82,10 @@ class ComputeText(FeatureWorker[TextFamily, _Session]):
 
 
 @functools.cache
-def _families(spacy_model: str, choice: str) -> tuple[TextFamily, ...]:
-    """The families, made once in each process that computes: it takes a fifth of a short session's time."""
-    return catalogue.text_families(spacy_model, choice)
+def _families(spacy_model: str, choice: str, identity: str) -> tuple[TextFamily, ...]:
+    families = catalogue.text_families(spacy_model, choice)
+    check_identity(families, identity)
+    return families
 
 
 class TextStage(Stage):
@@ -114,14 +117,16 @@ class TextStage(Stage):
         snapshot = self._transcripts.snapshot()
         wanted = {}
         for row in snapshot.select(["session", "reason", "sha256", "content", "patient", "words"]).to_pylist():
-            base = fingerprint(row["reason"], row["sha256"], row["content"], row["patient"])
+            base = fingerprint(first_code(row["reason"]), row["sha256"], row["content"], row["patient"])
             words = row["words"] or 0
             wanted[row["session"]] = Wanted(
                 base, catalogue.marks(base, self._families), size=words, bytes=_BYTES_PER_WORD * words
             )
 
         def tasks(sessions: Sequence[str]) -> pa.Table:
-            rows = snapshot.select(["session", "reason", "sha256", "patient", "guidelines", "segments"], sessions)
+            columns = ["session", "reason", "sha256", "patient", "guidelines", "segments"]
+            # In no order: to sort rows with so many words would take their memory twice over.
+            rows = pa.Table.from_batches(snapshot.batches(columns, sessions))
             refusal = pa.array(
                 [None if reason == OK else str(Reason.TRANSCRIPT_REFUSED) for reason in rows["reason"].to_pylist()],
                 pa.string(),
@@ -138,7 +143,7 @@ class TextStage(Stage):
 
     def function(self) -> SessionFunction:
         """Compute text features."""
-        return self._worker
+        return replace(self._worker, identity=catalogue.identity(self._families))
 
 
 def to_segments(rows: list[dict[str, Any]]) -> tuple[Segment, ...]:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 import pyarrow as pa
 from more_itertools import chunked
 
-from novoic_assets.errors import NovoicError, place
+from novoic_assets.errors import NovoicError, type_and_place
+from novoic_assets.features import catalogue
 from novoic_assets.features.family import Batches, Family
 from novoic_assets.reasons import OK, Reason, Refused
 
@@ -54,6 +55,25 @@ class SessionWorker(ABC):
         return row
 
 
+class SingleSessionWorker(SessionWorker):
+    """A worker that computes one session at a time."""
+
+    @abstractmethod
+    def compute(self, task: Task) -> Row:
+        """The row of one task, without its outcome.
+
+        Raises:
+            Refused: The input is bad.
+            NovoicError: Something is wrong that is not the input's fault; the run stops.
+        """
+
+    def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
+        """The rows of some tasks, with their outcomes."""
+        for task in tasks:
+            columns = attempt(task, self.compute)
+            yield columns.row if isinstance(columns, Failed) else done(task, columns)
+
+
 _Result = TypeVar("_Result")
 
 
@@ -84,12 +104,25 @@ def attempt(task: Task, compute: Callable[[Task], _Result]) -> _Result | Failed:
 
 def failed(session: str, error: BaseException) -> Row:
     """The row of a session on which the platform or a family failed."""
-    return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": place(error)}
+    return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": type_and_place(error)}
 
 
 def done(task: Task, columns: Row) -> Row:
     """The row of a session that was computed."""
     return {**columns, "session": task["session"], "reason": OK}
+
+
+def check_identity(families: Sequence[Family], identity: str) -> None:
+    """See that a worker has the families that its stage counts on; an empty identity is any.
+
+    Raises:
+        NovoicError: It has others, so that values would be kept under a version that they are not of.
+    """
+    if identity and catalogue.identity(families) != identity:
+        raise NovoicError(
+            "a worker has other versions of the feature families or of the spaCy model than the run that started it;"
+            " install the same packages on every machine"
+        )
 
 
 _Opened = TypeVar("_Opened")
@@ -108,7 +141,11 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
 
     @abstractmethod
     def families(self) -> Sequence[_Family]:
-        """All families; they are made once in each process."""
+        """All families. They are made once in each process: that takes a fifth of a short session's time.
+
+        Raises:
+            NovoicError: This process has other families than the stage counts on.
+        """
 
     @abstractmethod
     def open(self, task: Task, families: Sequence[_Family]) -> _Opened:
@@ -146,7 +183,7 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
             except NovoicError:
                 raise
             except Exception as error:  # noqa: BLE001 - a family of a site may raise anything
-                failure = place(error)
+                failure = type_and_place(error)
             if failure:
                 raise NovoicError(
                     f"the family {family.name} does not start on the device {self.device} ({failure}); mend it, set"

@@ -6,7 +6,6 @@ environment or come from the machine's role, wherever the code runs: they never 
 Nothing here imports Dagster.
 """
 
-import os
 from datetime import timedelta
 from typing import Final
 
@@ -14,19 +13,14 @@ import obstore
 from obstore.store import S3Store
 
 from novoic_assets.errors import StorageError
-from novoic_assets.settings import whole_number
+from novoic_assets.settings import settings
 
 SCHEME: Final = "s3://"
-RETRY_SETTING: Final = "NOVOIC_S3_RETRY_SECONDS"
-_RETRY_SECONDS: Final = 60
 _MAX_BACKOFF_SECONDS: Final = 5
 _MAX_RETRIES: Final = 10_000  # time is what bounds them
 _ROLE_SERVICE: Final = "/latest/api/token"  # where a machine asks for its role, when there are no credentials
 _DENIED: Final = ("403 Forbidden", "401 Unauthorized")
 _SILENT: Final = ("error sending request", "timed out", "Server returned non-2xx status code: 5")
-_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-_REGIONS: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
-_DEFAULT_REGION: Final = "us-east-1"
 
 
 def split_url(root: str, setting: str) -> tuple[str, str]:
@@ -53,12 +47,12 @@ def open_store(root: str, setting: str, patience: int | None = None) -> S3Store:
         NovoicError: The address or a setting cannot be right.
     """
     bucket, prefix = split_url(root, setting)
-    endpoint, seconds = _endpoint(), _retry_seconds(patience)
+    endpoint, seconds = settings().aws_endpoint_url, _retry_seconds(patience)
     try:
         return S3Store(
             bucket,
             prefix=prefix or None,
-            config={"region": _region(), **({"endpoint": endpoint} if endpoint else {})},
+            config={"region": settings().aws_region, **({"endpoint": endpoint} if endpoint else {})},
             client_options={"allow_http": _is_plain(endpoint)},
             retry_config={
                 "max_retries": _MAX_RETRIES,
@@ -84,9 +78,9 @@ def delta_options(patience: int | None = None) -> dict[str, str]:
     Raises:
         NovoicError: A setting cannot be right.
     """
-    endpoint = _endpoint()
+    endpoint = settings().aws_endpoint_url
     return {
-        "aws_region": _region(),
+        "aws_region": settings().aws_region,
         **({"aws_endpoint": endpoint} if endpoint else {}),
         "aws_allow_http": str(_is_plain(endpoint)).lower(),
         "aws_conditional_put": "etag",
@@ -113,18 +107,10 @@ def explain(error: Exception, setting: str, done: str, patience: int | None = No
     return f"{what} cannot be {done} ({type(error).__name__})"
 
 
-def _endpoint() -> str | None:
-    return next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), None)
-
-
-def _is_plain(endpoint: str | None) -> bool:
-    return endpoint is not None and endpoint.startswith("http://")
-
-
-def _region() -> str:
-    return next((os.environ[name] for name in _REGIONS if os.environ.get(name)), _DEFAULT_REGION)
+def _is_plain(endpoint: str) -> bool:
+    return endpoint.startswith("http://")
 
 
 def _retry_seconds(patience: int | None = None) -> int:
-    seconds = whole_number(RETRY_SETTING, _RETRY_SECONDS)
+    seconds = settings().s3_retry_seconds
     return seconds if patience is None else min(seconds, patience)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from novoic_assets.reasons import RENAMED
 from novoic_assets.storage import schemas
 from novoic_assets.storage.files import Storage
 from novoic_assets.storage.tables import Table
@@ -50,4 +51,5 @@ class StoreTables:
         return self._table("audio_features", schemas.AUDIO_FEATURES, "session")
 
     def _table(self, name: str, schema: pa.Schema, key: str) -> Table:
-        return Table(self.storage, name, schema, key)
+        renamed = {"reason": RENAMED} if "reason" in schema.names else {}
+        return Table(self.storage, name, schema, key, renamed)

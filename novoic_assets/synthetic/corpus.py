@@ -26,8 +26,8 @@ import soundfile
 from lxml import etree
 
 from novoic_assets.errors import NovoicError, StorageError
-from novoic_assets.synthetic.conversation import INVESTIGATOR, PATIENT, Conversation, hold_conversation
-from novoic_assets.synthetic.people import Habits, Patient, Voice, draw_habits, draw_patients, draw_voice
+from novoic_assets.synthetic.people import Habits, InventedPatient, Voice, draw_habits, draw_patients, draw_voice
+from novoic_assets.synthetic.script import INVESTIGATOR, PATIENT, Script, write_script
 from novoic_assets.synthetic.voice import Samples, draw_channel, say
 
 NOTICE = "Synthetic: made by a program. The patient, the words and the voice are invented."
@@ -91,7 +91,7 @@ class Session:
     """
 
     number: int
-    patient: Patient
+    patient: InventedPatient
 
     @property
     def sessionid(self) -> str:
@@ -128,7 +128,7 @@ def _rng(settings: CorpusSettings, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=key))
 
 
-def plan_corpus(settings: CorpusSettings) -> tuple[tuple[Patient, ...], tuple[Session, ...]]:
+def plan_corpus(settings: CorpusSettings) -> tuple[tuple[InventedPatient, ...], tuple[Session, ...]]:
     """Draw who is recorded in which session, without making any.
 
     Args:
@@ -162,7 +162,7 @@ def _investigator_number(session: Session, settings: CorpusSettings) -> int:
     return int(_rng(settings, _SESSIONS, session.number, 2).integers(INVESTIGATORS))
 
 
-def make_conversation(session: Session, settings: CorpusSettings) -> Conversation:
+def make_script(session: Session, settings: CorpusSettings) -> Script:
     """Make up what is said in a session.
 
     Args:
@@ -170,22 +170,22 @@ def make_conversation(session: Session, settings: CorpusSettings) -> Conversatio
         settings: of the corpus.
 
     Returns:
-        The conversation.
+        The script.
     """
     rng, _ = _session_rngs(session, settings)
     patient = session.patient
     habits = draw_habits(_rng(settings, _HABITS, patient.number), patient.shift(settings.effect))
     investigator, _ = _investigator(settings, _investigator_number(session, settings))
     seconds = 60 * settings.minutes * rng.uniform(0.7, 1.3)
-    return hold_conversation(seconds, habits, investigator, rng)
+    return write_script(seconds, habits, investigator, rng)
 
 
-def make_recording(session: Session, conversation: Conversation, settings: CorpusSettings) -> Samples:
+def make_recording(session: Session, script: Script, settings: CorpusSettings) -> Samples:
     """Speak what is said in a session.
 
     Args:
         session: which.
-        conversation: what is said in it.
+        script: what is said in it.
         settings: of the corpus.
 
     Returns:
@@ -201,8 +201,8 @@ def make_recording(session: Session, conversation: Conversation, settings: Corpu
     rate = settings.sample_rate
     channel = draw_channel(rate, rng)
     floor = np.float32(10 ** (rng.uniform(*NOISE_FLOORS) / 20))
-    recording = floor * rng.standard_normal(_samples(conversation.duration, rate), np.float32)
-    for segment in conversation.segments:
+    recording = floor * rng.standard_normal(_samples(script.duration, rate), np.float32)
+    for segment in script.segments:
         start = segment.start
         for part in segment.parts:
             first, last = _samples(start, rate), _samples(start + part.duration, rate)
@@ -218,12 +218,12 @@ def _samples(ms: int, sample_rate: int) -> int:
     return round(ms * sample_rate / 1000)
 
 
-def transcript_xml(session: Session, conversation: Conversation) -> bytes:
-    """Write a conversation as a transcript.
+def transcript_xml(session: Session, script: Script) -> bytes:
+    """Write a script as a transcript.
 
     Args:
         session: which.
-        conversation: what is said in it.
+        script: what is said in it.
 
     Returns:
         The XML file's bytes.
@@ -239,7 +239,7 @@ def transcript_xml(session: Session, conversation: Conversation) -> bytes:
     ):
         etree.SubElement(metadata, name).text = text
     transcript = etree.SubElement(root, "transcript")
-    for i, segment in enumerate(conversation.segments):
+    for i, segment in enumerate(script.segments):
         element = etree.SubElement(
             transcript,
             "segment",
@@ -257,9 +257,9 @@ def transcript_xml(session: Session, conversation: Conversation) -> bytes:
 
 def _write_session(folder: Path, session: Session, settings: CorpusSettings) -> float:
     """Write a session's two files; return the recording's length in s."""
-    conversation = make_conversation(session, settings)
-    recording = make_recording(session, conversation, settings)
-    (folder / "text" / f"{session.sessionid}.xml").write_bytes(transcript_xml(session, conversation))
+    script = make_script(session, settings)
+    recording = make_recording(session, script, settings)
+    (folder / "text" / f"{session.sessionid}.xml").write_bytes(transcript_xml(session, script))
     path = folder / "audio" / f"{session.sessionid}.wav"
     with soundfile.SoundFile(path, "w", settings.sample_rate, channels=1, subtype="PCM_16", format="WAV") as file:
         file.comment = NOTICE
@@ -267,7 +267,7 @@ def _write_session(folder: Path, session: Session, settings: CorpusSettings) -> 
     return len(recording) / settings.sample_rate
 
 
-def _write_metadata(folder: Path, patients: tuple[Patient, ...]) -> None:
+def _write_metadata(folder: Path, patients: tuple[InventedPatient, ...]) -> None:
     with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(METADATA_HEADER)

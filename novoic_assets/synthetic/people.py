@@ -22,8 +22,8 @@ FEWEST_WITH_TWO_MISSING_MMSE = 40
 
 
 @dataclass(frozen=True)
-class Patient:
-    """One row of the metadata.
+class InventedPatient:
+    """A patient who does not exist: one row of the sample corpus' metadata.
 
     Attributes:
         number: from 1, in the order of the metadata.
@@ -107,7 +107,7 @@ class Voice:
     level: float
 
 
-def _draw_cell(*, is_case: bool, split: str, size: int, rng: np.random.Generator) -> list[Patient]:
+def _draw_cell(*, is_case: bool, split: str, size: int, rng: np.random.Generator) -> list[InventedPatient]:
     """Draw the patients of one class and split, with the shares of ages and mild cases that each cell must have."""
     is_young = rng.permutation(size) < math.ceil(UNDER_60_SHARE * size)
     mild = max(min(2, size // 4), round(MILD_SHARE * size)) if is_case else 0
@@ -117,7 +117,7 @@ def _draw_cell(*, is_case: bool, split: str, size: int, rng: np.random.Generator
         ages = (50, 59) if young else (80, 92) if rng.random() < OVER_79_SHARE else (60, 79)
         scores = MILD_MMSE if patient_is_mild else CASE_MMSE if is_case else CONTROL_MMSE
         patients.append(
-            Patient(
+            InventedPatient(
                 number=0,
                 age=int(rng.integers(*ages, endpoint=True)),
                 gender="female" if rng.random() < 0.5 else "male",
@@ -130,7 +130,7 @@ def _draw_cell(*, is_case: bool, split: str, size: int, rng: np.random.Generator
     return patients
 
 
-def draw_patients(count: int, rng: np.random.Generator) -> tuple[Patient, ...]:
+def draw_patients(count: int, rng: np.random.Generator) -> tuple[InventedPatient, ...]:
     """Draw patients of both classes and splits, in an order that says nothing about either.
 
     Args:
@@ -141,7 +141,7 @@ def draw_patients(count: int, rng: np.random.Generator) -> tuple[Patient, ...]:
         Patients numbered from 1. In each class and split a good 30 % are younger than 60 and about 20 % of the cases
         are mild, as far as the numbers allow; one or two patients' MMSE is missing where there are patients enough.
     """
-    drawn: list[Patient] = []
+    drawn: list[InventedPatient] = []
     for is_case, size in ((False, count - count // 2), (True, count // 2)):
         tests = max(round(TEST_SHARE * size), 1) if size > 1 else 0
         drawn += _draw_cell(is_case=is_case, split="train", size=size - tests, rng=rng)
@@ -157,7 +157,7 @@ def draw_patients(count: int, rng: np.random.Generator) -> tuple[Patient, ...]:
     for number, i in enumerate(rng.permutation(count), start=1):
         p = drawn[i]
         mmse = None if i in missing else p.mmse
-        patients.append(Patient(number, p.age, p.gender, mmse, p.is_case, p.is_mild, p.split))
+        patients.append(InventedPatient(number, p.age, p.gender, mmse, p.is_case, p.is_mild, p.split))
     return tuple(patients)
 
 

@@ -6,12 +6,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from novoic_assets.features.family import PATIENT, SPEAKERS, Status, features
+from novoic_assets.features.family import PATIENT, SPEAKERS, features
+from novoic_assets.features.modalities import MODALITIES, Modality
 from novoic_assets.findings import Finding
-from novoic_assets.training.dataset import MODALITIES, Dataset, class_counts
+from novoic_assets.training.dataset import Dataset, class_counts
 
 ERROR_CHECKS: Final = ("flow_reconciled", "patient_in_one_split", "lengths", "finite")
-WARNING_CHECKS: Final = ("not_empty", "both_classes", "patient_speech", "audible")
+DATA_WARNINGS: Final = ("not_empty", "both_classes", *(modality.check.name for modality in MODALITIES))
+FILES_WARNING: Final = "files_written"
+WARNING_CHECKS: Final = (*DATA_WARNINGS, FILES_WARNING)
 
 
 def dataset_findings(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Sequence[Finding]:
@@ -22,7 +25,7 @@ def dataset_findings(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Se
         arrays: What was written.
 
     Returns:
-        A finding for each of `ERROR_CHECKS` and `WARNING_CHECKS`.
+        A finding for each of `ERROR_CHECKS` and `DATA_WARNINGS`.
     """
     flow, counts = dataset.flow, class_counts(arrays["y"], arrays["split"])
     empty = [f"{split} {label}" for split, row in counts.items() for label, count in row.items() if not count]
@@ -52,8 +55,7 @@ def dataset_findings(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Se
             is_error=False,
             description="both classes are in both splits" if not empty else f"none in {', '.join(empty)}",
         ),
-        _with_status(arrays, "text", Status.NO_SPEECH, "patient_speech", "sessions have no patient speech"),
-        _with_status(arrays, "audio", Status.INAUDIBLE, "audible", "sessions' patients are not audible"),
+        *(_patients_without(arrays, modality) for modality in MODALITIES),
     ]
 
 
@@ -68,13 +70,12 @@ def _patients_in_two_splits(arrays: Mapping[str, NDArray[Any]]) -> Finding:
 def _wrong_lengths(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Finding:
     wrong = []
     for modality in MODALITIES:
-        width = sum(len(family.members) for family in features(dataset.families[modality]))
+        width = sum(len(family.members) for family in features(dataset.families[modality.name]))
         for speaker in SPEAKERS:
-            matrix, status = arrays[f"X_{modality}_{speaker}"], arrays[f"status_{modality}_{speaker}"]
-            reason = arrays[f"reason_{modality}_{speaker}"]
+            matrix, reason, status = (arrays[f"{kind}_{modality.name}_{speaker}"] for kind in ("X", "reason", "status"))
             expected = (len(arrays["y"]), width)
             if {matrix.shape, reason.shape} != {expected} or matrix.dtype != np.float32 or status.shape != expected[:1]:
-                wrong.append(f"{modality} {speaker}")
+                wrong.append(f"{modality.name} {speaker}")
     return Finding(
         "lengths",
         passed=not wrong,
@@ -87,8 +88,8 @@ def _not_finite(arrays: Mapping[str, NDArray[Any]]) -> Finding:
     count = 0
     for modality in MODALITIES:
         for speaker in SPEAKERS:
-            is_number = np.isfinite(arrays[f"X_{modality}_{speaker}"])
-            has_reason = arrays[f"reason_{modality}_{speaker}"] > 0
+            is_number = np.isfinite(arrays[f"X_{modality.name}_{speaker}"])
+            has_reason = arrays[f"reason_{modality.name}_{speaker}"] > 0
             if is_number.shape == has_reason.shape:  # else `lengths` fails
                 count += int(np.sum((is_number == has_reason).any(axis=1)))
     return Finding(
@@ -96,6 +97,7 @@ def _not_finite(arrays: Mapping[str, NDArray[Any]]) -> Finding:
     )
 
 
-def _with_status(arrays: Mapping[str, NDArray[Any]], modality: str, status: Status, name: str, what: str) -> Finding:
-    count = int(np.sum(arrays[f"status_{modality}_{PATIENT}"] == str(status)))
-    return Finding(name, count == 0, is_error=False, description=f"{count} {what}", counts={"count": count})
+def _patients_without(arrays: Mapping[str, NDArray[Any]], modality: Modality) -> Finding:
+    check = modality.check
+    count = int(np.sum(arrays[f"status_{modality.name}_{PATIENT}"] == str(check.status)))
+    return Finding(check.name, count == 0, is_error=False, description=f"{count} {check.says}", counts={"count": count})

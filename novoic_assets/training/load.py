@@ -12,11 +12,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.features.family import PATIENT, SCHEMA_VERSION, SPEAKERS, Speaker, Undefined
+from novoic_assets.features.family import PATIENT, SPEAKERS, Speaker, Undefined
+from novoic_assets.features.modalities import MODALITIES
+from novoic_assets.settings import settings
 from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
-from novoic_assets.training.dataset import MODALITIES
+from novoic_assets.training.dataset import SPLITS
+from novoic_assets.training.versions import read_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,19 +88,18 @@ class TrainingData:
             "y": self.y,
             "weight": self.weight,
             **self.covariates,
-            "status_text": self.status_text,
-            "status_audio": self.status_audio,
+            **{f"status_{modality.name}": getattr(self, f"status_{modality.name}") for modality in MODALITIES},
         }
         frame = pd.DataFrame(columns, index=pd.Index(self.session, name="session"))
-        matrices = [
-            pd.DataFrame(matrix, index=frame.index, columns=names)
-            for matrix, names in (
-                (self.recording, self.recording_names),
-                (self.X_text, self.text_names),
-                (self.X_audio, self.audio_names),
-            )
+        circumstances = [modality.covariates for modality in MODALITIES if modality.covariates]
+        matrices = {name: name for name in circumstances} | {
+            f"X_{modality.name}": modality.name for modality in MODALITIES
+        }
+        parts = [
+            pd.DataFrame(getattr(self, matrix), index=frame.index, columns=getattr(self, f"{names}_names"))
+            for matrix, names in matrices.items()
         ]
-        return pd.concat([frame, *matrices], axis=1)
+        return pd.concat([frame, *parts], axis=1)
 
 
 def load_dataset(
@@ -129,55 +131,54 @@ def load_dataset(
     """
     if speaker not in SPEAKERS:
         raise NovoicError(f"speaker must be one of {', '.join(SPEAKERS)}")
-    if split is not None and split not in publish.SPLITS:
-        raise NovoicError(f"split must be one of {', '.join(publish.SPLITS)}, or None for both")
+    if split is not None and split not in SPLITS:
+        raise NovoicError(f"split must be one of {', '.join(SPLITS)}, or None for both")
     if not re.fullmatch(r"\w+", name):
         raise NovoicError(f"a dataset's name is one of {', '.join(cohort.name for cohort in COHORTS)}")
-    storage = Storage(os.fspath(store) if store is not None else os.environ.get("NOVOIC_STORE", "store"), "store")
+    storage = Storage(os.fspath(store) if store is not None else settings().store, "store")
     version = version or _current_version(storage, name)
     if not re.fullmatch(r"[0-9a-f]+", version):
         raise NovoicError("a version is a string of hexadecimal digits")
     try:
-        arrays = publish.read_arrays(storage, name, version)
-        covariates = publish.read_covariates(storage, name, version)
-        manifest = publish.read_manifest(storage, name, version)
+        published = read_version(storage, name, version)
     except FileNotFoundError:
         raise NovoicError(f"the store has no version {version} of the dataset {name}") from None
-    if manifest["schema_version"] != SCHEMA_VERSION:
-        raise NovoicError(
-            f"the version {version} of the dataset {name} was published by another version of novoic_assets; "
-            "materialize again, or read it with the one that the manifest names as code_version"
-        )
-    columns = _columns(manifest, families)
+    arrays, columns = published.arrays, _columns(published.families, families)
     rows = np.flatnonzero(arrays["split"] == split) if split is not None else np.arange(len(arrays["y"]))
-    matrices = {
-        f"{kind}_{modality}": arrays[f"{kind}_{modality}_{speaker}"][np.ix_(rows, columns[modality].places)]
-        for kind in ("X", "reason")
-        for modality in MODALITIES
-    }
     data = TrainingData(
         name=name,
         version=version,
         speaker=speaker,
-        **matrices,
-        mask_text=np.isfinite(matrices["X_text"]),
-        mask_audio=np.isfinite(matrices["X_audio"]),
         reasons=arrays["reasons"],
         y=arrays["y"][rows],
-        status_text=arrays[f"status_text_{speaker}"][rows],
-        status_audio=arrays[f"status_audio_{speaker}"][rows],
         patient=arrays["patient"][rows],
         session=arrays["session"][rows],
         split=arrays["split"][rows],
         weight=arrays["weight"][rows],
-        text_names=arrays["text_names"][columns["text"].places],
-        audio_names=arrays["audio_names"][columns["audio"].places],
-        covariates=_covariates(covariates, arrays["session"][rows]),
-        recording=arrays["recording"][rows],
-        recording_names=arrays["recording_names"],
+        covariates=_covariates(published.covariates.take(pa.array(rows))),
+        **_by_modality(arrays, speaker, rows, columns),
     )
     _warn_of_nothing_finite(data, columns, split)
     return data
+
+
+def _by_modality(
+    arrays: Mapping[str, NDArray[Any]], speaker: Speaker, rows: NDArray[np.intp], columns: Mapping[str, "_Columns"]
+) -> dict[str, Any]:
+    """The attributes of `TrainingData` that each modality has."""
+    found = {}
+    for modality in MODALITIES:
+        name, places = modality.name, columns[modality.name].places
+        chosen = np.ix_(rows, places)
+        found[f"X_{name}"] = arrays[f"X_{name}_{speaker}"][chosen]
+        found[f"mask_{name}"] = np.isfinite(found[f"X_{name}"])
+        found[f"reason_{name}"] = arrays[f"reason_{name}_{speaker}"][chosen]
+        found[f"status_{name}"] = arrays[f"status_{name}_{speaker}"][rows]
+        found[f"{name}_names"] = arrays[f"{name}_names"][places]
+        if modality.covariates:
+            found[modality.covariates] = arrays[modality.covariates][rows]
+            found[f"{modality.covariates}_names"] = arrays[f"{modality.covariates}_names"]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +189,17 @@ class _Columns:
     families: NDArray[np.str_]
 
 
-def _columns(manifest: Mapping[str, Any], chosen: Sequence[str] | None) -> dict[str, _Columns]:
+def _columns(described: Mapping[str, Sequence[Mapping[str, Any]]], chosen: Sequence[str] | None) -> dict[str, _Columns]:
     published = {
-        modality: [family for family in manifest[modality] if not family["is_covariate"]] for modality in MODALITIES
+        modality: [family for family in families if not family["is_covariate"]]
+        for modality, families in described.items()
     }
-    names = [family["name"] for modality in MODALITIES for family in published[modality]]
+    names = [family["name"] for families in published.values() for family in families]
     if isinstance(chosen, str) or not set(chosen or ()) <= set(names):
         raise NovoicError(f"families is a list of names out of {', '.join(names)}")
     columns = {}
-    for modality in MODALITIES:
-        of_column = np.array(
-            [family["name"] for family in published[modality] for _ in family["values"]], dtype=np.str_
-        )
+    for modality, families in published.items():
+        of_column = np.array([family["name"] for family in families for _ in family["values"]], dtype=np.str_)
         places = np.arange(len(of_column)) if chosen is None else np.flatnonzero(np.isin(of_column, list(chosen)))
         columns[modality] = _Columns(places, of_column[places])
     return columns
@@ -215,21 +215,15 @@ def _current_version(storage: Storage, name: str) -> str:
     return version
 
 
-def _covariates(table: pa.Table, sessions: NDArray[np.str_]) -> dict[str, NDArray[Any]]:
-    row_of = {session: row for row, session in enumerate(table["session"].to_pylist())}
-    ordered = table.take(pa.array([row_of[session] for session in sessions.tolist()], pa.int64()))
-    return {
-        # Through Arrow's own conversion: a missing number becomes NaN, text stays text.
-        name: np.asarray(ordered[name].to_pandas(use_threads=False))
-        for name in ordered.column_names
-        if name != "session"
-    }
+def _covariates(table: pa.Table) -> dict[str, NDArray[Any]]:
+    # Through Arrow's own conversion: a missing number becomes NaN, text stays text.
+    return {name: np.asarray(table[name].to_pandas(use_threads=False)) for name in table.column_names}
 
 
 def _warn_of_nothing_finite(data: TrainingData, columns: Mapping[str, _Columns], split: str | None) -> None:
     where = f"the {split} split of {data.name}" if split else data.name
-    for modality, reasons in (("text", data.reason_text), ("audio", data.reason_audio)):
-        of_column = columns[modality].families
+    for modality in MODALITIES:
+        reasons, of_column = getattr(data, f"reason_{modality.name}"), columns[modality.name].families
         empty = [family for family in dict.fromkeys(of_column.tolist()) if reasons[:, of_column == family].all()]
         codes = {family: np.unique(reasons[:, of_column == family]) for family in empty}
         # A family that does not describe the speaker says so in its columns, and that is all there is to say.

@@ -5,17 +5,16 @@ HMAC-SHA256 (RFC 2104, FIPS 180-4) of the id under a secret key; a plain hash of
 """
 
 import hmac
-import os
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Final
 
 from novoic_assets.errors import NovoicError
+from novoic_assets.settings import SHORTEST_KEY, VARIABLES, settings
 from novoic_assets.storage.files import Storage
 
-KEY_SETTING: Final = "NOVOIC_PSEUDONYM_KEY"
+KEY_SETTING: Final = VARIABLES["pseudonym_key"].name
 _KEY_PATH: Final = "restricted/pseudonym.key"
-_MIN_KEY_LENGTH: Final = 16
 _DIGITS: Final = 16
 
 
@@ -31,8 +30,10 @@ class Pseudonyms:
         Raises:
             NovoicError: The key is too short to be a secret.
         """
-        if len(key) < _MIN_KEY_LENGTH:
-            raise NovoicError(f"{KEY_SETTING} must have at least {_MIN_KEY_LENGTH} characters")
+        if len(key) < SHORTEST_KEY:
+            raise NovoicError(
+                f"a pseudonym key has at least {SHORTEST_KEY} characters; restore {_KEY_PATH}, or set {KEY_SETTING}"
+            )
         self._key = key.encode()
 
     @property
@@ -88,8 +89,7 @@ def load_pseudonyms(store: Storage) -> Pseudonyms:
         NovoicError: The key is too short.
         StorageError: The store cannot be read or written.
     """
-    key = os.environ.get(KEY_SETTING)
-    if key:
+    if key := settings().pseudonym_key.get_secret_value():
         return Pseudonyms(key)
     store.make_private("restricted")
     # Create-only, then read: of two runs that start at once, both use the key of the one that came first.

@@ -10,6 +10,7 @@ import pytest
 
 from novoic_assets.assets import features as feature_assets
 from novoic_assets.features import catalogue
+from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.reasons import OK
 from novoic_assets.stages import audio as audio_stage
 from novoic_assets.training.load import load_dataset
@@ -143,13 +144,13 @@ def test_a_new_family_leaves_the_others_values_in_place(filled: Lab, monkeypatch
     )
     monkeypatch.setattr(catalogue, "AUDIO_FAMILIES", {**catalogue.AUDIO_FAMILIES, "second": second})
     computed: list[list[str]] = []
-    compute = audio_stage.ComputeAudio.compute
+    open_ = audio_stage.ComputeAudio.open
 
-    def spy(self: object, task: dict[str, object]) -> dict[str, object]:
-        computed.append(task["compute"])
-        return compute(self, task)
+    def spy(self: object, task: dict[str, object], families: list[AudioFamily]) -> object:
+        computed.append([family.name for family in families])
+        return open_(self, task, families)
 
-    monkeypatch.setattr(audio_stage.ComputeAudio, "compute", spy)
+    monkeypatch.setattr(audio_stage.ComputeAudio, "open", spy)
     assert filled.run().success
     assert computed == [["second"]] * 8
     for old, new in zip(before, filled.all_rows()["audio_features"], strict=True):

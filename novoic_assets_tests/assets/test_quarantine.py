@@ -41,12 +41,12 @@ ODD = "O'Neill 50% #1 é [red]"
 GOOD = ("good", ODD, "flac", "ogg", "upper")
 
 TRANSCRIPTS = {
-    "malformed": Reason.MALFORMED_XML,
-    "empty_file": Reason.MALFORMED_XML,
-    "binary": Reason.MALFORMED_XML,
-    "bomb": Reason.FORBIDDEN_XML,
-    "external": Reason.FORBIDDEN_XML,
-    "deep": Reason.FORBIDDEN_XML,
+    "malformed": Reason.MALFORMED_TRANSCRIPT,
+    "empty_file": Reason.MALFORMED_TRANSCRIPT,
+    "binary": Reason.MALFORMED_TRANSCRIPT,
+    "bomb": Reason.FORBIDDEN_MARKUP,
+    "external": Reason.FORBIDDEN_MARKUP,
+    "deep": Reason.FORBIDDEN_MARKUP,
     "html": Reason.NOT_A_TRANSCRIPT,
     "renamed": Reason.SESSION_ID_MISMATCH,
     "two_patients": Reason.AMBIGUOUS_PATIENT,

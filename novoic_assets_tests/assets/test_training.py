@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from novoic_assets.assets import training as training_assets
 from novoic_assets.features.family import Status
 from novoic_assets.findings import Finding
+from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
+from novoic_assets.training.files.catalogue import ENTRY_POINTS
 from novoic_assets.training.load import load_dataset
 from novoic_assets_tests.lab import Lab, Run
+from novoic_assets_tests.packages import installed
 
 DATASETS = [cohort.name for cohort in COHORTS]
 UPSTREAM = {
@@ -99,7 +101,7 @@ def test_a_failed_error_check_keeps_the_old_pointer_and_fails_that_dataset_alone
     lab.fill()
     assert lab.run().success
     before = lab.versions()
-    findings = training_assets.dataset_findings
+    findings = publish.dataset_findings
 
     def one_fails(dataset: Any, arrays: Any) -> list[Finding]:
         found = findings(dataset, arrays)
@@ -112,7 +114,7 @@ def test_a_failed_error_check_keeps_the_old_pointer_and_fails_that_dataset_alone
             for finding in found
         ]
 
-    monkeypatch.setattr(training_assets, "dataset_findings", one_fails)
+    monkeypatch.setattr(publish, "dataset_findings", one_fails)
     lab.add_session("S1", "P1", words="some other words", seed=1)
     with dg.DagsterInstance.ephemeral() as instance:
         run = lab.run(instance=instance)
@@ -131,14 +133,14 @@ def test_a_failed_error_check_keeps_the_old_pointer_and_fails_that_dataset_alone
 
 def test_the_findings_are_of_what_was_written(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     lab.fill(4)
-    read = training_assets.publish.read_arrays
+    read = publish.read_version_arrays
 
     def damaged(*args: Any) -> dict[str, Any]:
         arrays = read(*args)
         arrays["X_text_patient"] = arrays["X_text_patient"][:, 1:]
         return arrays
 
-    monkeypatch.setattr(training_assets.publish, "read_arrays", damaged)
+    monkeypatch.setattr(publish, "read_version_arrays", damaged)
     run = lab.run()
     assert set(run.failures()) == set(DATASETS)
     assert {name for _, name in run.failed_checks() if name != "both_classes"} == {"lengths"}
@@ -230,6 +232,70 @@ def test_mmse_is_published_only_on_request(first: tuple[Lab, Run]) -> None:
     published = lab.store / "training_data"
     assert all(b"mmse" not in path.read_bytes() for path in published.rglob("*.parquet"))
     assert "mmse" not in load_dataset("ad_mci_vs_hc", lab.store).to_pandas().columns
+
+
+CARD = """
+from novoic_assets.training.files.entry import DatasetFiles
+
+def write(published):
+    return {"card.md": f"# {published.name}, {len(published.arrays['y'])} sessions, {published.version}".encode()}
+
+CARD = DatasetFiles("card", write)
+"""
+CARD_POINT = {ENTRY_POINTS: {"card": "lab_card:CARD"}}
+
+
+def _published(lab: Lab) -> dict[str, tuple[bytes, int]]:
+    """The files below `training_data`: their bytes, and what would change if they were written again."""
+    below = lab.store / "training_data"
+    return {
+        path.relative_to(below).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in below.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_a_package_adds_a_file_beside_every_dataset_and_its_older_versions(lab: Lab, tmp_path: Path) -> None:
+    lab.fill(4)
+    assert lab.run(resources={"publishing": {"config": {"covariates": "age"}}}).success
+    assert lab.run().success
+    before, versions = _published(lab), lab.versions()
+
+    with installed(tmp_path / "site", "lab_card", CARD, CARD_POINT):
+        run = lab.run()
+        after = _published(lab)
+        assert lab.run().success
+        assert _published(lab) == after
+    assert run.success
+    assert not [name for _, name in run.failed_checks() if name == "files_written"]
+    assert lab.versions() == versions
+    assert after.items() >= before.items()
+    folders = {path.rpartition("/")[0] for path in before if path.endswith("manifest.json")}
+    assert len(folders) == 2 * len(DATASETS)
+    assert after.keys() - before.keys() == {
+        f"{folder}/{file}" for folder in folders for file in ("card.md", "card.written.json")
+    }
+    for folder in folders:
+        dataset, version = folder.split("/")
+        rows = len(load_dataset(dataset, lab.store, version=version).y)
+        assert after[f"{folder}/card.md"][0].decode() == f"# {dataset}, {rows} sessions, {version}"
+
+
+def test_a_package_that_fails_is_a_warning_and_the_pointer_moves(lab: Lab, tmp_path: Path) -> None:
+    lab.fill(4)
+    assert lab.run().success
+    before = lab.versions()
+    lab.add_session("S3", "P3", words="something else entirely", seed=3)
+    failing = CARD.replace("    return", "    {}[published.arrays['session'][0]]\n    return")
+    with installed(tmp_path / "site", "lab_card", failing, CARD_POINT):
+        run = lab.run()
+    assert run.success
+    said = "1 kind of file could not be written: card (KeyError at lab_card.py:5)"
+    assert {key: text for key, text in run.failed_checks().items() if key[1] == "files_written"} == {
+        (dataset, "files_written"): said for dataset in DATASETS
+    }
+    assert not set(lab.versions().values()) & set(before.values())
+    assert not list(lab.store.rglob("card*"))
 
 
 @pytest.mark.parametrize("how", ["run config", "environment"])

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import dagster as dg
 import pyarrow as pa
 
-from novoic_assets.resources.spark_session import Spark
+from novoic_assets.resources.spark_session import SparkResource
 
 SCHEMA = pa.schema(
     [pa.field("session", pa.string()), pa.field("host", pa.string()), pa.field("environment", pa.string())]
@@ -37,7 +37,7 @@ class Look:
         raise AssertionError(reason)
 
 
-def wait_for_executors(spark: Spark, number: int) -> None:
+def wait_for_executors(spark: SparkResource, number: int) -> None:
     """Wait until so many are there: on a busy machine the second comes when the first has done all the work."""
     context: Any = spark.session.sparkContext
     end = time.monotonic() + 120
@@ -57,7 +57,7 @@ def main(image: str, settings: str) -> None:
     found: dict[str, object] = {}
 
     @dg.asset
-    def looked_at(spark: Spark) -> None:
+    def looked_at(spark: SparkResource) -> None:
         engine = spark.engine
         wait_for_executors(spark, 2)
         cores = engine.parallelism
@@ -68,7 +68,7 @@ def main(image: str, settings: str) -> None:
 
     result = dg.materialize(
         [looked_at],
-        resources={"spark": Spark(settings=json.loads(settings))},
+        resources={"spark": SparkResource(settings=json.loads(settings))},
         tags={"dagster/image": image},
         run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
     )

@@ -130,7 +130,7 @@ class TestImage:
         (tmp_path / ".dockerignore").write_text((REPOSITORY / ".dockerignore").read_text())
         (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
         let_in = ["LICENSE", "README.md", "pyproject.toml", "requirements-kubernetes.txt", "deploy/image/entrypoint.sh"]
-        let_in += ["novoic_assets/cli.py", "novoic_assets/sessions/schemas.py"]
+        let_in += ["novoic_assets/settings.py", "novoic_assets/cli/runs.py"]
         kept_out = ["data/audio/S001.wav", "metadata.csv", "store/restricted/pseudonym.key", ".env", ".git/config"]
         kept_out += ["novoic_assets/S001.xml", "novoic_assets/sessions/S001.wav", "deploy/base/spark.yaml", "secret.py"]
         for name in let_in + kept_out:

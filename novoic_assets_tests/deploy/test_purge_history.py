@@ -117,7 +117,7 @@ def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout == (
-        "Deleted 0 runs that ended more than 30 days ago; 0 more hold the latest of an asset or a check and stay.\n"
+        "Deleted 0 runs that ended more than 30 days ago, and kept 0 that hold the latest event of an asset or check.\n"
     )
 
 

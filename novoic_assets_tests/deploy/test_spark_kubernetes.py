@@ -16,7 +16,7 @@ import dagster as dg
 import pyspark
 import pytest
 
-from novoic_assets.resources.spark_session import Spark
+from novoic_assets.resources.spark_session import SparkResource
 from novoic_assets_tests.deploy import spark_run
 from novoic_assets_tests.deploy.kubelet import DRIVER_IP, Kubelet
 from novoic_assets_tests.deploy.manifests import DEPLOY, named, spark_defaults, validate
@@ -44,7 +44,7 @@ class TestSettings:
         monkeypatch.setenv("NOVOIC_POD_NAMESPACE", NAMESPACE)
 
     def test_the_driver_is_the_pod(self) -> None:
-        config = Spark(master=MASTER).spark_config
+        config = SparkResource(master=MASTER).spark_config
         assert config["spark.driver.host"] == config["spark.driver.bindAddress"] == "10.0.0.1"
         assert config["spark.kubernetes.driver.pod.name"] == RUN_POD
         assert config["spark.kubernetes.namespace"] == NAMESPACE
@@ -52,32 +52,34 @@ class TestSettings:
     def test_without_a_pod_nothing_is_said_of_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("NOVOIC_POD_IP", "NOVOIC_POD_NAME", "NOVOIC_POD_NAMESPACE"):
             monkeypatch.delenv(name)
-        assert set(Spark(master=MASTER).spark_config) == set(Spark(master="spark://host:7077").spark_config)
+        assert set(SparkResource(master=MASTER).spark_config) == set(
+            SparkResource(master="spark://host:7077").spark_config
+        )
 
     @pytest.mark.parametrize("master", ["local[2]", "spark://host:7077"])
     def test_other_masters_know_nothing_of_the_pod(self, master: str) -> None:
-        spark = Spark(master=master)
+        spark = SparkResource(master=master)
         settings = spark.spark_defaults | spark.spark_config
         assert "10.0.0.1" not in settings.values()
         assert not [name for name in settings if "kubernetes" in name or "authenticate" in name]
 
     def test_the_launchpad_comes_first(self) -> None:
-        config = Spark(master=MASTER, settings={"spark.driver.host": "driver.example.org"}).spark_config
+        config = SparkResource(master=MASTER, settings={"spark.driver.host": "driver.example.org"}).spark_config
         assert config["spark.driver.host"] == "driver.example.org"
         assert config["spark.driver.bindAddress"] == "10.0.0.1"
 
     def test_the_config_map_sets_nothing_that_the_class_sets_over_it(self) -> None:
-        assert not spark_defaults().keys() & Spark(master=MASTER).spark_config.keys()
+        assert not spark_defaults().keys() & SparkResource(master=MASTER).spark_config.keys()
 
     @pytest.mark.parametrize(("tags", "image"), [({"dagster/image": IMAGE}, IMAGE), ({}, None)])
     def test_executors_run_the_image_of_the_run(self, tags: dict[str, str], image: str | None) -> None:
         found: list[str | None] = []
 
         @dg.asset
-        def looks(spark: Spark) -> None:
+        def looks(spark: SparkResource) -> None:
             found.append(spark.spark_defaults.get("spark.kubernetes.container.image"))
 
-        assert dg.materialize([looks], resources={"spark": Spark(master=MASTER)}, tags=tags).success
+        assert dg.materialize([looks], resources={"spark": SparkResource(master=MASTER)}, tags=tags).success
         assert found == [image]
 
 
@@ -219,7 +221,7 @@ class TestRun:
         assert (
             conf["spark.sql.session.timeZone"]
             == TIME_ZONE
-            != Spark(master=MASTER).spark_defaults["spark.sql.session.timeZone"]
+            != SparkResource(master=MASTER).spark_defaults["spark.sql.session.timeZone"]
         )
         assert conf["spark.ui.enabled"] == "false"
 

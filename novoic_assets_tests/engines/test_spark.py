@@ -22,8 +22,8 @@ from novoic_assets.engines.contract import SessionEngine, slices
 from novoic_assets.engines.pool import PoolEngine
 from novoic_assets.engines.spark import SparkEngine
 from novoic_assets.errors import NovoicError
-from novoic_assets.resources.configured import FeatureSettings
-from novoic_assets.resources.spark_session import Spark
+from novoic_assets.resources.configured import FeatureSettingsResource
+from novoic_assets.resources.spark_session import SparkResource
 from novoic_assets.stages.audio import AudioStage
 from novoic_assets.stages.parsing import ParsedStage
 from novoic_assets.stages.text import TextStage
@@ -43,7 +43,7 @@ CANARY = "zebrafinch"
 Call = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
-def stop(resource: Spark) -> None:
+def stop(resource: SparkResource) -> None:
     resource.teardown_after_execution(dg.build_init_resource_context())
 
 
@@ -123,8 +123,8 @@ def same_rows_as_the_pool(lab: Lab, engine: SparkEngine) -> None:
     raw = Storage(str(lab.raw), "NOVOIC_RAW")
     for stage in (
         ParsedStage(raw, lab.tables),
-        TextStage(lab.tables, FeatureSettings()),
-        AudioStage(raw, lab.tables, FeatureSettings()),
+        TextStage(lab.tables, FeatureSettingsResource()),
+        AudioStage(raw, lab.tables, FeatureSettingsResource()),
     ):
         upstream = stage.upstream()
         tasks = upstream.tasks(list(upstream.wanted))
@@ -148,7 +148,7 @@ def events(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="class")
-def resource(events: Path) -> Iterator[Spark]:
+def resource(events: Path) -> Iterator[SparkResource]:
     shown = {
         "spark.ui.enabled": "true",
         "spark.ui.port": "0",
@@ -157,19 +157,19 @@ def resource(events: Path) -> Iterator[Spark]:
         "spark.eventLog.dir": events.as_uri(),
         "spark.eventLog.compress": "false",
     }
-    resource = Spark(master="local[2]", settings=shown)
+    resource = SparkResource(master="local[2]", settings=shown)
     yield resource
     stop(resource)
 
 
 @pytest.fixture
-def engine(resource: Spark) -> SparkEngine:
+def engine(resource: SparkResource) -> SparkEngine:
     return resource.engine
 
 
 @pytest.fixture(scope="class")
 def on_cluster(spark_master: str) -> Iterator[SparkEngine]:
-    resource = Spark(
+    resource = SparkResource(
         master=spark_master,
         settings={
             "spark.driver.host": "127.0.0.1",
@@ -187,10 +187,10 @@ def no_master() -> Iterator[subprocess.Popen[str]]:
     script = (
         "import socket\n"
         "from novoic_assets.errors import NovoicError\n"
-        "from novoic_assets.resources.spark_session import Spark\n"
+        "from novoic_assets.resources.spark_session import SparkResource\n"
         "with socket.create_server(('127.0.0.1', 0)) as server:\n"
         "    try:\n"
-        "        Spark(master=f'spark://127.0.0.1:{server.getsockname()[1]}').session\n"
+        "        SparkResource(master=f'spark://127.0.0.1:{server.getsockname()[1]}').session\n"
         "    except NovoicError as error:\n"
         "        print(repr(error), error.__cause__, error.__context__)\n"
     )
@@ -330,7 +330,7 @@ class TestLocal:
         assert (tmp_path / "died").exists()
 
     def test_nothing_of_a_session_is_in_what_spark_shows(
-        self, resource: Spark, engine: SparkEngine, events: Path
+        self, resource: SparkResource, engine: SparkEngine, events: Path
     ) -> None:
         tasks = {f"{CANARY}{number}": number for number in range(20)}
 
@@ -351,7 +351,7 @@ class TestLocal:
         assert other in what_spark_shows(resource, events)
 
 
-def what_spark_shows(resource: Spark, events: Path) -> str:
+def what_spark_shows(resource: SparkResource, events: Path) -> str:
     """The event log, and what the UI says through its REST interface and on its pages."""
     context = resource.session.sparkContext
     context._jsc.sc().listenerBus().waitUntilEmpty()
@@ -402,35 +402,35 @@ class TestResource:
 
     def test_the_master_comes_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("NOVOIC_SPARK_MASTER", raising=False)
-        assert Spark().master == ""
+        assert SparkResource().master == ""
         monkeypatch.setenv("NOVOIC_SPARK_MASTER", "local[3]")
-        assert Spark().master == "local[3]"
+        assert SparkResource().master == "local[3]"
 
     def test_settings_come_before_the_defaults(self) -> None:
-        config = Spark(master="local[2]", settings={"spark.sql.session.timeZone": "CET"}).spark_config
+        config = SparkResource(master="local[2]", settings={"spark.sql.session.timeZone": "CET"}).spark_config
         assert config["spark.sql.session.timeZone"] == "CET"
         assert config["spark.driver.host"] == "127.0.0.1"
-        assert "spark.driver.host" not in Spark(master="spark://host:7077").spark_config
+        assert "spark.driver.host" not in SparkResource(master="spark://host:7077").spark_config
 
     def test_a_session_ends_with_the_run_that_started_it(self) -> None:
         found: list[object] = []
 
         class Outer(dg.ConfigurableResource):  # type: ignore[type-arg]
-            spark: Spark
+            spark: SparkResource
 
         @dg.asset
-        def first(spark: Spark) -> None:
+        def first(spark: SparkResource) -> None:
             found.append(spark.session.sparkContext)
 
         @dg.asset(deps=[first])
-        def second(spark: Spark) -> None:
+        def second(spark: SparkResource) -> None:
             found.append(spark.session.sparkContext)
 
         @dg.asset
         def nested(outer: Outer) -> None:
             found.append(outer.spark.session.sparkContext)
 
-        resource = Spark(master="local[1]")
+        resource = SparkResource(master="local[1]")
         assert dg.materialize([first, second], resources={"spark": resource}).success
         assert found[0] is found[1]
         assert is_stopped(found[0])
@@ -439,7 +439,7 @@ class TestResource:
         assert is_stopped(found[2])
 
     def test_a_session_that_was_there_before_stays(self) -> None:
-        before, during = Spark(master="local[1]"), Spark(master="local[2]")
+        before, during = SparkResource(master="local[1]"), SparkResource(master="local[2]")
         try:
             context = before.session.sparkContext
             assert during.session.sparkContext is context
@@ -450,7 +450,7 @@ class TestResource:
         assert is_stopped(context)
 
     def test_a_session_that_was_stopped_is_an_error_in_one_line(self) -> None:
-        resource = Spark(master="local[1]")
+        resource = SparkResource(master="local[1]")
         engine = resource.engine
         assert engine.parallelism == 1
         stop(resource)
@@ -462,14 +462,14 @@ class TestResource:
     def test_a_master_that_does_not_answer_is_told_at_once(self, master: str) -> None:
         started = time.monotonic()
         with pytest.raises(NovoicError, match="NOVOIC_SPARK_MASTER") as caught:
-            _ = Spark(master=master).engine.parallelism
+            _ = SparkResource(master=master).engine.parallelism
         texts(caught.value)
         assert time.monotonic() - started < 15
 
     @pytest.mark.parametrize("master", ["", "nowhere", "spark://host:port"])
     def test_a_master_that_cannot_be_is_told(self, master: str) -> None:
         with pytest.raises(NovoicError, match="NOVOIC_SPARK_MASTER") as caught:
-            _ = Spark(master=master).session
+            _ = SparkResource(master=master).session
         texts(caught.value)
 
     def test_what_answers_but_is_no_master_is_told(self, no_master: subprocess.Popen[str]) -> None:
@@ -480,17 +480,17 @@ class TestResource:
         monkeypatch.delenv("JAVA_HOME", raising=False)
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(NovoicError, match="NOVOIC_SPARK_MASTER is set, but there is no Java"):
-            _ = Spark(master="local[1]").session
+            _ = SparkResource(master="local[1]").session
         monkeypatch.setenv("JAVA_HOME", str(tmp_path))
         with pytest.raises(NovoicError, match="no Java where JAVA_HOME says"):
-            _ = Spark(master="local[1]").session
+            _ = SparkResource(master="local[1]").session
 
     def test_a_run_writes_nothing_to_the_terminal(self, tmp_path: Path) -> None:
         script = (
             "import dagster as dg\n"
-            "from novoic_assets.resources.spark_session import Spark\n"
+            "from novoic_assets.resources.spark_session import SparkResource\n"
             "from novoic_assets_tests.engines import builders\n"
-            "spark = Spark(master='local[2]')\n"
+            "spark = SparkResource(master='local[2]')\n"
             "function = builders.Function(builders.die_of_seven)\n"
             "tasks = builders.rows({f'S{number}': number for number in range(9)})\n"
             "assert sum(batch.num_rows for batch in spark.engine.map(function, tasks, [1.0] * 9)) == 9\n"

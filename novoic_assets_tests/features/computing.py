@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import soundfile
+from scipy.signal import lfilter
 
 from novoic_assets.features.audio.session import audio_features
 from novoic_assets.sessions.recording import SAMPLE_RATE
@@ -40,8 +41,6 @@ def vowel(f0, formants, seconds=2.0, glide=1.0, bandwidths=(60, 90, 120, 130, 15
 
     Its pitch goes from `f0 / glide` to `f0 * glide`.
     """
-    from scipy.signal import lfilter
-
     rng = np.random.default_rng(seed)
     samples = np.zeros(round(seconds * SAMPLE_RATE))
     time = 10.0

@@ -10,8 +10,8 @@ import pytest
 import scipy.fft
 import soundfile
 
+from novoic_assets.features.audio.audibility import INAUDIBLE_DBFS
 from novoic_assets.features.audio.blocks import BLOCK_STEP, FRAME_LENGTH, HOP
-from novoic_assets.features.audio.level import INAUDIBLE_DBFS
 from novoic_assets.features.audio.mfcc import MFCC
 from novoic_assets.features.audio.session import audio_features
 from novoic_assets.features.family import SPEAKERS, Status, Undefined

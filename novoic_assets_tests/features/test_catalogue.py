@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 
+from novoic_assets import registry
 from novoic_assets.errors import NovoicError
 from novoic_assets.features import catalogue
 from novoic_assets.features.audio.mfcc import MFCC
@@ -37,9 +38,9 @@ def site(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module.NAMELESS = replace(MFCC, name="has space", members=(tremor,))  # type: ignore[attr-defined]
     module.NOTHING = 3  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "lab_features", module)
-    catalogue._added.cache_clear()
+    registry.added.cache_clear()
     yield module
-    catalogue._added.cache_clear()
+    registry.added.cache_clear()
 
 
 def test_every_family_and_value_has_a_name_of_its_own_and_is_described() -> None:
@@ -108,7 +109,7 @@ def test_a_site_adds_a_family_by_a_setting(site: ModuleType) -> None:
 
 def test_a_site_adds_a_family_by_an_entry_point(site: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     point = EntryPoint("tremor", "lab_features:TREMOR", catalogue.ENTRY_POINTS)
-    monkeypatch.setattr(catalogue, "entry_points", lambda group: EntryPoints([point]).select(group=group))
+    monkeypatch.setattr(registry, "entry_points", lambda group: EntryPoints([point]).select(group=group))
     assert names(catalogue.audio_families())[-1] == "tremor"
     assert "tremor" not in names(catalogue.audio_families("-tremor"))
 
@@ -120,7 +121,7 @@ WRONG: dict[str, tuple[str, str]] = {
     "unknown": ("-mfccs", "switches off mfccs, but there are only"),
     "no module": ("no_such_module:X", "ModuleNotFoundError"),
     "no such object": ("lab_features:X", "AttributeError"),
-    "no family": ("lab_features:NOTHING", "is no AudioFamily or TextFamily"),
+    "no family": ("lab_features:NOTHING", "is not an object of AudioFamily or TextFamily"),
     "a name that is taken": ("lab_features:TAKEN", "that there is already"),
     "values whose names are taken": ("lab_features:SAME_VALUES", "that there is already"),
     "a name that is none": ("lab_features:NAMELESS", "no identifier"),

@@ -56,7 +56,9 @@ def test_the_command_tells_of_the_families_that_were_chosen() -> None:
     assert "f1_median" not in shown.stdout
 
 
-@pytest.mark.parametrize("content", [None, "no marks", "<!-- catalogue -->\nno end"])
+@pytest.mark.parametrize(
+    "content", [None, "no marks", "<!-- catalogue -->\nno end", "<!-- end of the catalogue -->\n<!-- catalogue -->\n"]
+)
 def test_a_page_without_the_marks_is_left_alone(tmp_path: Path, content: str | None) -> None:
     page = tmp_path / "page.md"
     if content is not None:

@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from novoic_assets.features import catalogue
-from novoic_assets.features.audio import blocks, level
+from novoic_assets.features.audio import audibility, blocks
 from novoic_assets.features.audio.frames import Turns
 from novoic_assets.features.family import ALL, INVESTIGATOR, PATIENT, SPEAKERS, Family, Flag, Speaker, Undefined
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import text_features
+from novoic_assets.sessions.formats.format import ParseContext
+from novoic_assets.sessions.formats.xml import XML
 from novoic_assets.sessions.recording import SAMPLE_RATE
-from novoic_assets.sessions.transcript import Segment, Transcript, Word, parse_transcript
+from novoic_assets.sessions.transcript import Segment, Transcript, Word
 from novoic_assets.synthetic.corpus import (
     CorpusSettings,
-    make_conversation,
     make_recording,
+    make_script,
     plan_corpus,
     transcript_xml,
 )
@@ -50,9 +52,9 @@ def session(seed: int) -> Session:
     """A session of a quarter of a minute, with the noise of a room."""
     made = CorpusSettings(sessions=1, minutes=0.35, seed=seed)
     (planned,) = plan_corpus(made)[1]
-    conversation = make_conversation(planned, made)
-    xml = transcript_xml(planned, conversation)
-    return Session(make_recording(planned, conversation, made), parse_transcript(xml, planned.sessionid))
+    script = make_script(planned, made)
+    xml = transcript_xml(planned, script)
+    return Session(make_recording(planned, script, made), XML.read(xml, ParseContext(session=planned.sessionid)))
 
 
 def turns_of(segments: tuple[Segment, ...], shift: float = 0.0) -> Turns:
@@ -168,7 +170,7 @@ def test_the_size_of_a_block_moves_nothing(monkeypatch: pytest.MonkeyPatch, fram
     monkeypatch.setattr(blocks, "_BLOCK_FRAMES", frames_in_a_block)
     monkeypatch.setattr(blocks, "BLOCK_STEP", step)
     monkeypatch.setattr(blocks, "_BLOCK_LENGTH", step + blocks.FRAME_LENGTH - blocks.HOP)
-    monkeypatch.setattr(level, "BLOCK_STEP", step)
+    monkeypatch.setattr(audibility, "BLOCK_STEP", step)
     after = compute(session(2).samples, *SOUND, turns=session(2).turns)
     for speaker in SPEAKERS:
         assert moved(before[speaker], after[speaker]) == set()

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from novoic_assets.features.text.chat import chat_tokens
 from novoic_assets.features.text.conversation import Conversation
-from novoic_assets.features.text.utterances import Kind, plain_tokens
+from novoic_assets.features.text.utterances import TokenKind, plain_tokens
 from novoic_assets.sessions.transcript import Segment, Word
 from novoic_assets_tests.features.spoken import WORDS, conversations, talk
 
-SIGNS = {Kind.WORD: "", Kind.FILLER: "F:", Kind.UNINTELLIGIBLE: "X:", Kind.PUNCTUATION: ""}
+SIGNS = {TokenKind.WORD: "", TokenKind.FILLER: "F:", TokenKind.UNINTELLIGIBLE: "X:", TokenKind.PUNCTUATION: ""}
 
 
 def read(text: str) -> str:
@@ -87,7 +87,7 @@ def test_words_are_those_that_pylangacq_finds() -> None:
     chat = pylangacq.CHAT.from_strs([header + "".join(f"*PAR:\t{line}\n" for line in LINES) + "@End\n"])
     for line, words in zip(LINES, chat.words(by_utterance=True), strict=True):
         tokens = chat_tokens((word, 0) for word in line.split())
-        kept = [token.text for token in tokens if token.kind is not Kind.FILLER and not token.is_retraced]
+        kept = [token.text for token in tokens if token.kind is not TokenKind.FILLER and not token.is_retraced]
         assert kept == words
 
 
@@ -96,7 +96,7 @@ def test_words_are_those_that_pylangacq_finds() -> None:
 def test_any_text_can_be_read(words: list[str]) -> None:
     tokens = chat_tokens((word, n) for n, word in enumerate(words))
     assert all(token.text and 0 <= token.segment < len(words) for token in tokens)
-    assert all(any(map(str.isalnum, token.text)) == (token.kind is not Kind.PUNCTUATION) for token in tokens)
+    assert all(any(map(str.isalnum, token.text)) == (token.kind is not TokenKind.PUNCTUATION) for token in tokens)
 
 
 @given(st.lists(st.tuples(st.sampled_from(WORDS), st.integers(0, 9))))

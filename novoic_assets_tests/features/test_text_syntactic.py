@@ -131,7 +131,7 @@ def test_values_are_those_of_spacys_documents_walked_token_by_token(full: Any) -
     spaces = [word.isalnum() for word in [*words[1:], "."]]
     doc = full(Doc(full.vocab, words=words, spaces=spaces, sent_starts=starts))
     tokens = [token for token in doc if token.is_alpha]
-    place = {token.i: n for n, token in enumerate(tokens)}
+    position = {token.i: n for n, token in enumerate(tokens)}
     found = computed(conversation, FAMILY)
     for name, classes in [
         ("noun_rate", {"NOUN"}),
@@ -145,7 +145,9 @@ def test_values_are_those_of_spacys_documents_walked_token_by_token(full: Any) -
     ]:
         assert found[name] == pytest.approx(sum(token.pos_ in classes for token in tokens) / len(tokens)), name
     distances = [
-        abs(place[token.i] - place[token.head.i]) for token in tokens if token.head != token and token.head.is_alpha
+        abs(position[token.i] - position[token.head.i])
+        for token in tokens
+        if token.head != token and token.head.is_alpha
     ]
     assert found["mean_dep_distance"] == pytest.approx(sum(distances) / len(distances))
     depths = [

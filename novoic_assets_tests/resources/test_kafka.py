@@ -23,9 +23,9 @@ from confluent_kafka import Producer
 from obstore.store import S3Store
 
 from novoic_assets.errors import NovoicError
-from novoic_assets.resources.kafka import Kafka
+from novoic_assets.resources.kafka import KafkaResource
 from novoic_assets.resources.topic import Batch
-from novoic_assets.sensors.events import Kind, read_event
+from novoic_assets.sensors.events import MessageKind, read_event
 from novoic_assets_tests.broker import Broker, broker
 from novoic_assets_tests.weed import SeaweedFS, free_ports, seaweedfs
 
@@ -44,32 +44,32 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 
 
 @pytest.fixture
-def events(kafka: Broker) -> Kafka:
+def events(kafka: Broker) -> KafkaResource:
     """A topic of two partitions without messages."""
     name = f"events-{uuid.uuid4()}"
     kafka.create_topic(name, partitions=2)
-    return Kafka(servers=kafka.address, topic=name)
+    return KafkaResource(servers=kafka.address, topic=name)
 
 
-def read(source: Kafka, offsets: dict[int, int], **limits: Any) -> Batch:
+def read(source: KafkaResource, offsets: dict[int, int], **limits: Any) -> Batch:
     return source.read(JUDGE, offsets, **limits)
 
 
-def read_until(source: Kafka, offsets: dict[int, int], relevant: int) -> Batch:
+def read_until(source: KafkaResource, offsets: dict[int, int], relevant: int) -> Batch:
     """Read until so many relevant messages have come; whoever sends them does so in its own time."""
     for _ in range(100):
         batch = read(source, offsets)
-        if batch.counts[Kind.RELEVANT] >= relevant:
+        if batch.counts[MessageKind.RELEVANT] >= relevant:
             return batch
         time.sleep(0.1)
     raise TimeoutError("the messages did not come")
 
 
 def counts(batch: Batch) -> tuple[int, int, int]:
-    return batch.counts[Kind.RELEVANT], batch.counts[Kind.OTHER], batch.counts[Kind.MALFORMED]
+    return batch.counts[MessageKind.RELEVANT], batch.counts[MessageKind.OTHER], batch.counts[MessageKind.MALFORMED]
 
 
-def failure(source: Kafka) -> str:
+def failure(source: KafkaResource) -> str:
     """The one line with which a read fails."""
     with pytest.raises(NovoicError) as caught:
         read(source, {}, seconds=1)
@@ -79,7 +79,7 @@ def failure(source: Kafka) -> str:
     return str(caught.value)
 
 
-def test_what_has_come_since_is_read_once(kafka: Broker, events: Kafka) -> None:
+def test_what_has_come_since_is_read_once(kafka: Broker, events: KafkaResource) -> None:
     start = read(events, {0: 0, 1: 0})
     assert (counts(start), start.offsets, start.first, start.lost) == ((0, 0, 0), {0: 0, 1: 0}, False, False)
     kafka.publish(events.topic, [GOOD, BAD, OTHER])
@@ -90,7 +90,7 @@ def test_what_has_come_since_is_read_once(kafka: Broker, events: Kafka) -> None:
     assert (counts(again), again.offsets, again.lost) == ((0, 0, 0), {0: 3, 1: 1}, False)
 
 
-def test_without_offsets_a_read_begins_at_the_end(kafka: Broker, events: Kafka) -> None:
+def test_without_offsets_a_read_begins_at_the_end(kafka: Broker, events: KafkaResource) -> None:
     for _ in range(3):
         kafka.publish(events.topic, [GOOD])
     start = read(events, {})
@@ -99,18 +99,18 @@ def test_without_offsets_a_read_begins_at_the_end(kafka: Broker, events: Kafka) 
     assert counts(read(events, dict(start.offsets))) == (1, 0, 0)
 
 
-def test_a_partition_that_is_new_among_others_is_read_from_its_beginning(kafka: Broker, events: Kafka) -> None:
+def test_a_partition_that_is_new_among_others_is_read_from_its_beginning(kafka: Broker, events: KafkaResource) -> None:
     kafka.publish(events.topic, [GOOD, GOOD], partition=1)
     batch = read(events, {0: 0})
     assert (counts(batch), batch.offsets, batch.lost) == ((2, 0, 0), {0: 0, 1: 2}, False)
 
 
-def test_a_partition_that_is_gone_tells_that_the_topic_was_made_anew(events: Kafka) -> None:
+def test_a_partition_that_is_gone_tells_that_the_topic_was_made_anew(events: KafkaResource) -> None:
     batch = read(events, {0: 0, 1: 0, 2: 0})
     assert (batch.offsets, batch.lost) == ({0: 0, 1: 0}, True)
 
 
-def test_of_a_burst_each_message_is_counted(kafka: Broker, events: Kafka) -> None:
+def test_of_a_burst_each_message_is_counted(kafka: Broker, events: KafkaResource) -> None:
     burst = [json.dumps({"session": f"{CANARY}{number % 250}"}).encode() for number in range(1000)]
     kafka.publish(events.topic, burst[:500] + [BAD] * 30)
     kafka.publish(events.topic, burst[500:] + [BAD] * 20 + [OTHER] * 7, partition=1)
@@ -118,7 +118,7 @@ def test_of_a_burst_each_message_is_counted(kafka: Broker, events: Kafka) -> Non
     assert (counts(batch), batch.offsets) == ((1000, 7, 50), {0: 530, 1: 527})
 
 
-def test_what_is_beyond_the_limit_is_left_to_the_next_read(kafka: Broker, events: Kafka) -> None:
+def test_what_is_beyond_the_limit_is_left_to_the_next_read(kafka: Broker, events: KafkaResource) -> None:
     kafka.publish(events.topic, [GOOD] * 250)
     kafka.publish(events.topic, [GOOD] * 250, partition=1)
     offsets: dict[int, int] = {0: 0, 1: 0}
@@ -126,7 +126,7 @@ def test_what_is_beyond_the_limit_is_left_to_the_next_read(kafka: Broker, events
     for _ in range(6):
         batch = read(events, offsets, limit=100)
         offsets = dict(batch.offsets)
-        found.append(batch.counts[Kind.RELEVANT])
+        found.append(batch.counts[MessageKind.RELEVANT])
         assert batch.unanswered == 0
     assert found == [100] * 5 + [0]
     assert offsets == {0: 250, 1: 250}
@@ -135,7 +135,7 @@ def test_what_is_beyond_the_limit_is_left_to_the_next_read(kafka: Broker, events
 def test_after_the_brokers_restart_a_read_goes_on(tmp_path: Path, s3_server: SeaweedFS) -> None:
     with broker(tmp_path, storage=s3_server) as kafka:
         kafka.create_topic("events")
-        source = Kafka(servers=kafka.address, topic="events")
+        source = KafkaResource(servers=kafka.address, topic="events")
         kafka.publish("events", [GOOD, GOOD])
         before = read(source, {0: 0})
         kafka.stop()
@@ -150,7 +150,7 @@ def test_a_topic_that_lost_its_messages_is_begun_anew_and_told(partitions: int, 
     with broker(tmp_path) as kafka:
         kafka.create_topic("events", partitions=2)
         kafka.publish("events", [GOOD] * 10)
-        source = Kafka(servers=kafka.address, topic="events")
+        source = KafkaResource(servers=kafka.address, topic="events")
         before = read(source, {0: 0, 1: 0})
         kafka.stop()
         kafka.start()
@@ -182,13 +182,13 @@ def test_messages_that_went_before_they_were_read_are_told(
     strict: tuple[str, Callable[[list[bytes]], None]],
 ) -> None:
     address, publish = strict
-    source = Kafka(servers=address, topic="events")
+    source = KafkaResource(servers=address, topic="events")
     publish([GOOD] * 3)
     before = read(source, {0: 0})
     assert (counts(before), before.offsets[0], before.lost) == ((3, 0, 0), 3, False)
     publish([b"x" * 900_000] * 12)
     after = read(source, dict(before.offsets))
-    assert 0 < after.counts[Kind.MALFORMED] < 12
+    assert 0 < after.counts[MessageKind.MALFORMED] < 12
     assert (after.offsets[0], after.lost) == (15, True)
     assert not read(source, dict(after.offsets)).lost
 
@@ -198,14 +198,14 @@ def test_an_offset_beyond_the_end_is_begun_anew_where_the_broker_tells_of_it(
 ) -> None:
     address, publish = strict
     publish([GOOD] * 3)
-    batch = read(Kafka(servers=address, topic="events"), {0: 99})
+    batch = read(KafkaResource(servers=address, topic="events"), {0: 99})
     assert (counts(batch), batch.offsets[0], batch.lost) == ((3, 0, 0), 3, True)
 
 
 def test_seaweedfs_tells_of_its_buckets_files(kafka: Broker, tmp_path: Path) -> None:
     """What it really sends: each file, whole or in parts, is told of once, and the service's own files are other."""
     kafka.create_topic("seaweedfs")
-    source = Kafka(servers=kafka.address, topic="seaweedfs")
+    source = KafkaResource(servers=kafka.address, topic="seaweedfs")
     with seaweedfs(tmp_path / "weed", notify=(kafka.address, "seaweedfs")) as server:
         server.make_bucket("lab")
         store = S3Store(
@@ -218,8 +218,8 @@ def test_seaweedfs_tells_of_its_buckets_files(kafka: Broker, tmp_path: Path) -> 
         )
         obstore.put(store, "raw/metadata.csv", b"first")
         start = read_until(source, {0: 0}, relevant=1)
-        assert counts(start) == (1, start.counts[Kind.OTHER], 0)
-        assert start.counts[Kind.OTHER] > 0
+        assert counts(start) == (1, start.counts[MessageKind.OTHER], 0)
+        assert start.counts[MessageKind.OTHER] > 0
         obstore.put(store, "raw/audio/a site/S 1+2.wav", b"x" * 100)
         obstore.put(store, "raw/audio/S2.wav", bytes(6_000_000), chunk_size=5_242_880, use_multipart=True)
         obstore.put(store, "raw/metadata.csv", b"x")
@@ -228,23 +228,23 @@ def test_seaweedfs_tells_of_its_buckets_files(kafka: Broker, tmp_path: Path) -> 
         obstore.get(store, "raw/metadata.csv").bytes()
         obstore.delete(store, "raw/metadata.csv")
         removed = read_until(source, dict(added.offsets), relevant=1)
-    assert (added.counts[Kind.RELEVANT], added.counts[Kind.MALFORMED]) == (3, 0)
-    assert (removed.counts[Kind.RELEVANT], removed.counts[Kind.MALFORMED]) == (1, 0)
+    assert (added.counts[MessageKind.RELEVANT], added.counts[MessageKind.MALFORMED]) == (3, 0)
+    assert (removed.counts[MessageKind.RELEVANT], removed.counts[MessageKind.MALFORMED]) == (1, 0)
 
 
 def test_a_topic_that_is_not_there_is_told(kafka: Broker) -> None:
-    assert "NOVOIC_KAFKA_TOPIC" in failure(Kafka(servers=kafka.address, topic=f"{CANARY}-none"))
-    assert "NOVOIC_KAFKA_TOPIC" in failure(Kafka(servers=kafka.address, topic=f"{CANARY} / none"))
+    assert "NOVOIC_KAFKA_TOPIC" in failure(KafkaResource(servers=kafka.address, topic=f"{CANARY}-none"))
+    assert "NOVOIC_KAFKA_TOPIC" in failure(KafkaResource(servers=kafka.address, topic=f"{CANARY} / none"))
 
 
 def test_brokers_that_do_not_answer_are_told(capfd: pytest.CaptureFixture[str]) -> None:
     (port,) = free_ports(1)
-    assert "NOVOIC_KAFKA_SERVERS do not answer" in failure(Kafka(servers=f"127.0.0.1:{port}", topic=CANARY))
+    assert "NOVOIC_KAFKA_SERVERS do not answer" in failure(KafkaResource(servers=f"127.0.0.1:{port}", topic=CANARY))
     assert capfd.readouterr() == ("", "")  # librdkafka writes there by itself
 
 
 def test_a_host_that_nobody_knows_is_told() -> None:
-    assert "hosts in NOVOIC_KAFKA_SERVERS" in failure(Kafka(servers=f"{CANARY}.invalid:9092", topic=CANARY))
+    assert "hosts in NOVOIC_KAFKA_SERVERS" in failure(KafkaResource(servers=f"{CANARY}.invalid:9092", topic=CANARY))
 
 
 def test_a_login_that_is_refused_is_told(
@@ -253,7 +253,7 @@ def test_a_login_that_is_refused_is_told(
     monkeypatch.setenv("NOVOIC_KAFKA_PASSWORD", f"{CANARY} password")
     with broker(tmp_path, closed=True) as kafka:
         for mechanism in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
-            source = Kafka(
+            source = KafkaResource(
                 servers=kafka.address,
                 topic="events",
                 security="SASL_PLAINTEXT",
@@ -292,12 +292,12 @@ def test_tls_takes_the_authority_and_the_clients_certificate_from_their_settings
     with broker(tmp_path, tls=server, client=client) as kafka:
         kafka.create_topic("events")
         kafka.publish("events", [GOOD])
-        source = Kafka(servers=kafka.address, topic="events", security="SSL", **files)
+        source = KafkaResource(servers=kafka.address, topic="events", security="SSL", **files)
         assert counts(read(source, {0: 0})) == (1, 0, 0)
-        stranger = Kafka(servers=kafka.address, topic="events", security="SSL", ca=files["ca"])
+        stranger = KafkaResource(servers=kafka.address, topic="events", security="SSL", ca=files["ca"])
         assert "NOVOIC_KAFKA_CERTIFICATE" in failure(stranger)
         trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
-        deceived = Kafka(
+        deceived = KafkaResource(
             servers=kafka.address, topic="events", security="SSL", **{**files, "ca": f"{tmp_path}/other.pem"}
         )
         assert "NOVOIC_KAFKA_CA" in failure(deceived)
@@ -319,7 +319,7 @@ def test_a_login_over_tls_takes_the_password_from_the_environment(
     with broker(tmp_path, login=("lab", f"{CANARY} word"), tls=server, client=client) as kafka:
         kafka.create_topic("events")
         kafka.publish("events", [GOOD])
-        source = Kafka(
+        source = KafkaResource(
             servers=kafka.address,
             topic="events",
             security="SASL_SSL",
@@ -339,7 +339,7 @@ def test_a_file_that_cannot_be_used_is_told_without_its_name(
 ) -> None:
     missing = str(tmp_path / CANARY)
     files = {"ca": {"ca": missing}, "certificate": {"certificate": missing, "key": missing}}[setting]
-    assert "NOVOIC_KAFKA_CA" in failure(Kafka(servers="127.0.0.1:1", topic="events", security="SSL", **files))
+    assert "NOVOIC_KAFKA_CA" in failure(KafkaResource(servers="127.0.0.1:1", topic="events", security="SSL", **files))
     assert capfd.readouterr() == ("", "")
 
 
@@ -348,14 +348,14 @@ def test_a_file_that_cannot_be_used_is_told_without_its_name(
     [
         ({"servers": ""}, "NOVOIC_KAFKA_SERVERS"),
         ({"topic": ""}, "NOVOIC_KAFKA_TOPIC"),
-        ({"security": "TLS"}, "NOVOIC_KAFKA_SECURITY must be one of PLAINTEXT, SSL"),
+        ({"security": "TLS"}, "NOVOIC_KAFKA_SECURITY takes one of PLAINTEXT, SSL"),
         ({"security": "SASL_SSL", "sasl_mechanism": "GSSAPI", "username": "a"}, "NOVOIC_KAFKA_SASL_MECHANISM"),
         ({"security": "SASL_SSL", "username": "a"}, "NOVOIC_KAFKA_PASSWORD"),
         ({"security": "SSL", "certificate": "a"}, "NOVOIC_KAFKA_KEY"),
     ],
 )
 def test_a_setting_that_cannot_be_right_is_told(settings: dict[str, str], told: str) -> None:
-    assert told in failure(Kafka(**{"servers": "127.0.0.1:1", "topic": "events", **settings}))
+    assert told in failure(KafkaResource(**{"servers": "127.0.0.1:1", "topic": "events", **settings}))
 
 
 def test_the_settings_come_from_the_environment_and_the_password_is_no_field(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +372,7 @@ def test_the_settings_come_from_the_environment_and_the_password_is_no_field(mon
     }
     for name, value in given.items():
         monkeypatch.setenv(f"NOVOIC_KAFKA_{name}", value)
-    source = Kafka()
+    source = KafkaResource()
     assert "secret" not in str(source.model_dump())
     assert {
         "bootstrap.servers": "one:9092,two:9092",
@@ -389,7 +389,7 @@ def test_the_settings_come_from_the_environment_and_the_password_is_no_field(mon
 
 def test_without_the_extra_the_error_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
-    assert "pip install novoic-assets[kafka]" in failure(Kafka(servers="127.0.0.1:1", topic="events"))
+    assert "pip install novoic-assets[kafka]" in failure(KafkaResource(servers="127.0.0.1:1", topic="events"))
 
 
 def test_the_sensor_loads_without_the_extra() -> None:
@@ -398,7 +398,7 @@ def test_the_sensor_loads_without_the_extra() -> None:
 
 
 def test_nothing_of_a_message_is_logged(
-    kafka: Broker, events: Kafka, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    kafka: Broker, events: KafkaResource, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
     kafka.publish(events.topic, [GOOD, BAD, OTHER], key=CANARY.encode())

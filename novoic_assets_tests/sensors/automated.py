@@ -13,7 +13,7 @@ from dagster._core.test_utils import create_run_for_test
 from dagster._utils.error import serializable_error_info_from_exc_info
 
 from novoic_assets.definitions import MATERIALIZE_ALL, defs
-from novoic_assets.resources.configured import Arrival, RawData, Store
+from novoic_assets.resources.configured import ArrivalResource, RawDataResource, StoreResource
 from novoic_assets_tests.lab import Lab, Run
 
 CANARY = "zqcanary"  # in the name of every session and patient
@@ -36,9 +36,9 @@ class Automated:
     def resources(self) -> dict[str, Any]:
         """What it needs."""
         return {
-            "raw": RawData(root=self.lab.raw_root),
-            "store": Store(root=self.lab.store_root),
-            "arrival": Arrival(),
+            "raw": RawDataResource(root=self.lab.raw_root),
+            "store": StoreResource(root=self.lab.store_root),
+            "arrival": ArrivalResource(),
         }
 
     def tick(self) -> Any:

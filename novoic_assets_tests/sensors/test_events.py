@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -9,9 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novoic_assets.sensors.events import Kind, read_event
-from novoic_assets.stages.listing import FOLDERS, session_files
+from novoic_assets.sensors.events import MessageKind, read_event
+from novoic_assets.sessions.formats import registered
+from novoic_assets.stages.listing import extensions_of, session_files
 from novoic_assets.storage.files import FileInfo
+from novoic_assets_tests.installed import installed
+from novoic_assets_tests.sessions.formats.lines import LINES
 
 BUCKET, PREFIX = "lab", "raw/2026"
 
@@ -53,7 +57,9 @@ def bridge(key: str, what: str = "Object Created") -> bytes:
     return json.dumps({"version": "0", "detail-type": what, "source": "aws.s3", "detail": detail}).encode()
 
 
-def read(value: bytes | None, key: bytes | None = None, bucket: str | None = BUCKET, prefix: str = PREFIX) -> Kind:
+def read(
+    value: bytes | None, key: bytes | None = None, bucket: str | None = BUCKET, prefix: str = PREFIX
+) -> MessageKind:
     return read_event(value, key, bucket, prefix)
 
 
@@ -62,7 +68,7 @@ def read(value: bytes | None, key: bytes | None = None, bucket: str | None = BUC
     "path", ["metadata.csv", "text/S001.xml", "audio/S001.wav", "audio/a site/S 1+2 ä.WAV", "text/100%25.xml"]
 )
 def test_a_file_of_the_raw_data_is_relevant_whoever_tells_of_it(write: Any, path: str) -> None:
-    assert read(write(f"{PREFIX}/{path}")) == Kind.RELEVANT
+    assert read(write(f"{PREFIX}/{path}")) == MessageKind.RELEVANT
 
 
 @pytest.mark.parametrize("write", [aws, minio, bridge])
@@ -83,82 +89,82 @@ def test_a_file_of_the_raw_data_is_relevant_whoever_tells_of_it(write: Any, path
     ],
 )
 def test_any_other_file_is_not(write: Any, key: str) -> None:
-    assert read(write(key)) == Kind.OTHER
+    assert read(write(key)) == MessageKind.OTHER
 
 
 def test_another_bucket_is_other_and_an_empty_prefix_is_the_whole_bucket() -> None:
-    assert read(aws(f"{PREFIX}/metadata.csv", bucket="another")) == Kind.OTHER
-    assert read(aws("metadata.csv"), prefix="") == Kind.RELEVANT
-    assert read(aws("audio/S001.wav"), prefix="") == Kind.RELEVANT
+    assert read(aws(f"{PREFIX}/metadata.csv", bucket="another")) == MessageKind.OTHER
+    assert read(aws("metadata.csv"), prefix="") == MessageKind.RELEVANT
+    assert read(aws("audio/S001.wav"), prefix="") == MessageKind.RELEVANT
 
 
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        ("ObjectCreated:CompleteMultipartUpload", Kind.RELEVANT),
-        ("s3:ObjectCreated:Copy", Kind.RELEVANT),
-        ("ObjectRemoved:Delete", Kind.RELEVANT),
-        ("LifecycleExpiration:Delete", Kind.RELEVANT),
-        ("s3:ObjectLifecycle:Expiration:Current", Kind.RELEVANT),
+        ("ObjectCreated:CompleteMultipartUpload", MessageKind.RELEVANT),
+        ("s3:ObjectCreated:Copy", MessageKind.RELEVANT),
+        ("ObjectRemoved:Delete", MessageKind.RELEVANT),
+        ("LifecycleExpiration:Delete", MessageKind.RELEVANT),
+        ("s3:ObjectLifecycle:Expiration:Current", MessageKind.RELEVANT),
         # A run reads the files: that must not start the next.
-        ("s3:ObjectAccessed:Get", Kind.OTHER),
-        ("s3:ObjectAccessed:Head", Kind.OTHER),
-        ("ObjectTagging:Put", Kind.OTHER),
+        ("s3:ObjectAccessed:Get", MessageKind.OTHER),
+        ("s3:ObjectAccessed:Head", MessageKind.OTHER),
+        ("ObjectTagging:Put", MessageKind.OTHER),
     ],
 )
-def test_what_changes_no_file_is_other(event: str, kind: Kind) -> None:
+def test_what_changes_no_file_is_other(event: str, kind: MessageKind) -> None:
     assert read(aws(f"{PREFIX}/metadata.csv", event=event)) == kind
 
 
 def test_eventbridge_tells_of_other_things_too() -> None:
-    assert read(bridge(f"{PREFIX}/metadata.csv", "Object Deleted")) == Kind.RELEVANT
-    assert read(bridge(f"{PREFIX}/metadata.csv", "Object Tags Added")) == Kind.OTHER
+    assert read(bridge(f"{PREFIX}/metadata.csv", "Object Deleted")) == MessageKind.RELEVANT
+    assert read(bridge(f"{PREFIX}/metadata.csv", "Object Tags Added")) == MessageKind.OTHER
 
 
 def test_one_relevant_record_of_several_is_enough_and_one_that_is_malformed_is_too_much() -> None:
-    assert read(aws("elsewhere", f"{PREFIX}/metadata.csv")) == Kind.RELEVANT
+    assert read(aws("elsewhere", f"{PREFIX}/metadata.csv")) == MessageKind.RELEVANT
     broken = {"Records": [record(f"{PREFIX}/metadata.csv"), {}]}
-    assert read(json.dumps(broken).encode()) == Kind.MALFORMED
+    assert read(json.dumps(broken).encode()) == MessageKind.MALFORMED
 
 
 def test_aws_test_event_is_other() -> None:
     event = {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-11-24T00:00:00.000Z", "Bucket": BUCKET}
-    assert read(json.dumps(event).encode()) == Kind.OTHER
+    assert read(json.dumps(event).encode()) == MessageKind.OTHER
 
 
 @pytest.mark.parametrize(
     ("key", "kind"),
     [
-        (b"/buckets/lab/raw/2026/audio/S 0+1.wav", Kind.RELEVANT),
-        (b"/buckets/lab/raw/2026/metadata.csv", Kind.RELEVANT),
-        (b"/buckets/lab/raw/2026/audio", Kind.OTHER),
-        (b"/buckets/lab/.uploads/0001.part", Kind.OTHER),
-        (b"/buckets/another/raw/2026/metadata.csv", Kind.OTHER),
-        (b"/buckets/lab", Kind.OTHER),
-        (b"/buckets", Kind.OTHER),
-        (b"/lab/raw/2026/metadata.csv", Kind.OTHER),
-        (b"/buckets/lab/raw/2026/audio/\xff.wav", Kind.MALFORMED),
-        (b"lab/raw/2026/metadata.csv", Kind.MALFORMED),
-        (None, Kind.MALFORMED),
+        (b"/buckets/lab/raw/2026/audio/S 0+1.wav", MessageKind.RELEVANT),
+        (b"/buckets/lab/raw/2026/metadata.csv", MessageKind.RELEVANT),
+        (b"/buckets/lab/raw/2026/audio", MessageKind.OTHER),
+        (b"/buckets/lab/.uploads/0001.part", MessageKind.OTHER),
+        (b"/buckets/another/raw/2026/metadata.csv", MessageKind.OTHER),
+        (b"/buckets/lab", MessageKind.OTHER),
+        (b"/buckets", MessageKind.OTHER),
+        (b"/lab/raw/2026/metadata.csv", MessageKind.OTHER),
+        (b"/buckets/lab/raw/2026/audio/\xff.wav", MessageKind.MALFORMED),
+        (b"lab/raw/2026/metadata.csv", MessageKind.MALFORMED),
+        (None, MessageKind.MALFORMED),
     ],
 )
-def test_a_filer_event_of_seaweedfs_is_known_by_its_key(key: bytes | None, kind: Kind) -> None:
+def test_a_filer_event_of_seaweedfs_is_known_by_its_key(key: bytes | None, kind: MessageKind) -> None:
     assert read(b"\x12\xf1\x01\n\x0cmetadata.csv\x1a1", key) == kind
 
 
 @pytest.mark.parametrize("bucket", [BUCKET, None])
 def test_a_recorders_own_message_is_relevant(bucket: str | None) -> None:
-    assert read(b'{"session": "S001"}', bucket=bucket) == Kind.RELEVANT
-    assert read(b'{"session": "S001", "site": 4}', bucket=bucket) == Kind.RELEVANT
+    assert read(b'{"session": "S001"}', bucket=bucket) == MessageKind.RELEVANT
+    assert read(b'{"session": "S001", "site": 4}', bucket=bucket) == MessageKind.RELEVANT
 
 
 @pytest.mark.parametrize("value", [b'{"session": ""}', b'{"session": null}', b'{"session": 1}', b'{"Session": "S1"}'])
 def test_a_message_without_a_session_is_malformed(value: bytes) -> None:
-    assert read(value) == Kind.MALFORMED
+    assert read(value) == MessageKind.MALFORMED
 
 
 def test_a_folder_takes_no_word_from_a_bucket() -> None:
-    assert read(aws("metadata.csv"), bucket=None, prefix="") == Kind.OTHER
+    assert read(aws("metadata.csv"), bucket=None, prefix="") == MessageKind.OTHER
 
 
 @pytest.mark.parametrize(
@@ -181,18 +187,18 @@ def test_a_folder_takes_no_word_from_a_bucket() -> None:
     ],
 )
 def test_what_is_no_event_is_malformed(value: bytes | None) -> None:
-    assert read(value) == Kind.MALFORMED
+    assert read(value) == MessageKind.MALFORMED
 
 
 @given(st.none() | st.binary(), st.none() | st.binary(), st.none() | st.just(BUCKET))
 def test_no_bytes_are_too_strange(value: bytes | None, key: bytes | None, bucket: str | None) -> None:
-    assert read(value, key, bucket) != Kind.RELEVANT
+    assert read(value, key, bucket) != MessageKind.RELEVANT
 
 
 @given(JSON, st.sampled_from(["", "Records", "detail-type", "detail", "session", "Event"]))
 def test_no_json_is_too_strange(content: Any, name: str) -> None:
     kind = read(json.dumps({name: content} if name else content).encode())
-    assert (kind == Kind.RELEVANT) == (name == "session" and isinstance(content, str) and content != "")
+    assert (kind == MessageKind.RELEVANT) == (name == "session" and isinstance(content, str) and content != "")
 
 
 @given(st.sampled_from(["eventName", "s3", "bucket", "object", "name", "key"]), JSON)
@@ -202,13 +208,13 @@ def test_no_record_is_too_strange(name: str, content: Any) -> None:
         if name in part:
             part[name] = content
     in_order = name in ("eventName", "name", "key") and isinstance(content, str) and content
-    assert read(json.dumps({"Records": [entry]}).encode()) == (Kind.OTHER if in_order else Kind.MALFORMED)
+    assert read(json.dumps({"Records": [entry]}).encode()) == (MessageKind.OTHER if in_order else MessageKind.MALFORMED)
 
 
 @given(st.integers(min_value=0))
 def test_a_message_that_was_cut_off_is_malformed(length: int) -> None:
     whole = minio(f"{PREFIX}/audio/S001.wav")
-    assert read(whole[: length % len(whole)]) == Kind.MALFORMED
+    assert read(whole[: length % len(whole)]) == MessageKind.MALFORMED
 
 
 @given(st.sampled_from(["", "audio/", "text/", "text/audio/", "audio/.a/"]), st.text(st.characters(codec="utf-8")))
@@ -217,7 +223,16 @@ def test_a_path_is_relevant_exactly_if_a_listing_takes_it(folder: str, name: str
         path = f"{folder}{name}{extension}"
         info = FileInfo(path, 1, "", datetime.now(UTC))
         top = path.split("/")[0] if "/" in path else ""
-        listed = session_files([info], FOLDERS.get(top, ()))[0]
+        listed = session_files([info], extensions_of(top))[0]
         event = json.dumps({"Records": [record("")]}).encode()
         event = event.replace(b'"key": ""', b'"key": "' + quote(f"{PREFIX}/{path}").encode() + b'"')
-        assert (read(event) == Kind.RELEVANT) == (bool(listed) or path == "metadata.csv")
+        assert (read(event) == MessageKind.RELEVANT) == (bool(listed) or path == "metadata.csv")
+
+
+def test_the_files_of_a_format_that_a_package_adds_are_relevant(tmp_path: Path) -> None:
+    event = json.dumps({"Records": [record(f"{PREFIX}/text/S001.lines")]}).encode()
+    points = {registered.ENTRY_POINTS: {"lines": "lab_lines:LINES"}}
+    assert read(event) == MessageKind.OTHER
+    with installed(tmp_path / "site", "lab_lines", LINES, points):
+        assert read(event) == MessageKind.RELEVANT
+    assert read(event) == MessageKind.OTHER

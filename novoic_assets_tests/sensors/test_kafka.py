@@ -15,7 +15,7 @@ import dagster as dg
 import pytest
 
 from novoic_assets.definitions import defs
-from novoic_assets.resources.kafka import Kafka
+from novoic_assets.resources.kafka import KafkaResource
 from novoic_assets.sensors import kafka as sensor
 from novoic_assets_tests.broker import Broker, broker
 from novoic_assets_tests.lab import BucketLab, Lab
@@ -35,7 +35,7 @@ class Told(Automated):
         return defs.resolve_sensor_def("kafka")
 
     def resources(self) -> dict[str, Any]:
-        return super().resources() | {"kafka": Kafka(servers=self.kafka.address, topic="events")}
+        return super().resources() | {"kafka": KafkaResource(servers=self.kafka.address, topic="events")}
 
     def tell(self, *messages: Any) -> None:
         """Publish messages: JSON, or bytes as they are."""
@@ -168,8 +168,8 @@ def test_a_bucket_tells_of_its_files(bucket_lab: BucketLab, instance: dg.Dagster
     bucket, prefix = bucket_lab.raw_root.removeprefix("s3://").split("/", 1)
 
     def event(key: str) -> dict[str, Any]:
-        place = {"bucket": {"name": bucket}, "object": {"key": key}}
-        return {"Records": [{"eventName": "ObjectCreated:Put", "s3": place}]}
+        where = {"bucket": {"name": bucket}, "object": {"key": key}}
+        return {"Records": [{"eventName": "ObjectCreated:Put", "s3": where}]}
 
     with broker(tmp_path / "broker") as kafka:
         kafka.create_topic("events")

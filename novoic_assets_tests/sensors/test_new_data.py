@@ -18,8 +18,8 @@ import pytest
 
 from novoic_assets.definitions import ASSETS, defs
 from novoic_assets.reasons import Reason
-from novoic_assets.resources.configured import Arrival
-from novoic_assets.sensors import looking, new_data, nightly
+from novoic_assets.resources.configured import ArrivalResource
+from novoic_assets.sensors import deciding, new_data, nightly
 from novoic_assets.stages import listing
 from novoic_assets.storage import tables
 from novoic_assets.training import publish
@@ -209,7 +209,7 @@ def test_a_failed_run_is_tried_again_with_growing_pauses_and_a_limit(automated: 
     lose_most(automated)
     assert not automated.run().success
     now = 0.0
-    for attempt in range(1, looking.MAX_ATTEMPTS):
+    for attempt in range(1, deciding.MAX_ATTEMPTS):
         pause = 60 * 2 ** (attempt - 1)
         wait(now + pause - 5)
         assert f"(number {attempt + 1} of 6)" in automated.skips()
@@ -360,7 +360,9 @@ def test_a_tick_and_its_run_tell_nothing_personal(automated: Automated) -> None:
 def ask_schedule(automated: Automated) -> Any:
     # Closed before the test's instance is, which would else leave Dagster a closed one to load definitions with.
     with dg.build_schedule_context(
-        instance=automated.instance, scheduled_execution_time=datetime.now(UTC), resources={"arrival": Arrival()}
+        instance=automated.instance,
+        scheduled_execution_time=datetime.now(UTC),
+        resources={"arrival": ArrivalResource()},
     ) as context:
         return defs.resolve_schedule_def("nightly").evaluate_tick(context)
 

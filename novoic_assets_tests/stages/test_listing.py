@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from novoic_assets.sessions.recording import AUDIO_EXTENSIONS
 from novoic_assets.stages.listing import (
     FOLDERS,
-    TRANSCRIPT_EXTENSIONS,
     Change,
     Cutoffs,
     Listing,
     RawListing,
     SessionFile,
     compare,
+    extensions_of,
     paired,
     session_files,
     settled,
@@ -62,10 +62,10 @@ def test_a_session_is_the_stem_of_a_file_that_is_not_hidden_and_has_the_extensio
     )
 )
 def test_every_file_is_a_sessions_or_ignored_whatever_the_order(paths: list[str]) -> None:
-    found, ignored = session_files(map(info, paths), TRANSCRIPT_EXTENSIONS)
+    found, ignored = session_files(map(info, paths), extensions_of("text"))
     assert len(found) + ignored == len(paths)
     assert [file.info.path for file in found] == sorted(file.info.path for file in found)
-    assert session_files(map(info, reversed(paths)), TRANSCRIPT_EXTENSIONS) == (found, ignored)
+    assert session_files(map(info, reversed(paths)), extensions_of("text")) == (found, ignored)
 
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

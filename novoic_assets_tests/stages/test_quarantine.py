@@ -18,7 +18,7 @@ def test_a_session_is_listed_once_under_the_stage_that_refused_it() -> None:
     found = quarantine(
         {
             "raw_metadata": pa.table({"line": [2, 3], "reason": [OK, str(Reason.INVALID_METADATA)]}),
-            "parsed_transcripts": sessions(a=OK, b=str(Reason.MALFORMED_XML), c=OK),
+            "parsed_transcripts": sessions(a=OK, b=str(Reason.MALFORMED_TRANSCRIPT), c=OK),
             "text_features": sessions(a=OK, b=str(Reason.TRANSCRIPT_REFUSED), c=OK),
             "audio_features": sessions(a=str(Reason.NO_AUDIO), b=str(Reason.TRANSCRIPT_REFUSED), c=OK),
         }
@@ -26,7 +26,7 @@ def test_a_session_is_listed_once_under_the_stage_that_refused_it() -> None:
     assert found.schema == QUARANTINE
     assert [(row["stage"], row["reason"], row["session"], row["line"]) for row in found.to_pylist()] == [
         ("raw_metadata", "invalid_metadata", None, 3),
-        ("parsed_transcripts", "malformed_xml", "b", None),
+        ("parsed_transcripts", "malformed_transcript", "b", None),
         ("audio_features", "no_audio", "a", None),
     ]
 

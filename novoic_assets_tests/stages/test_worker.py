@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novoic_assets.errors import NovoicError, place
+from novoic_assets.errors import NovoicError, type_and_place
 from novoic_assets.reasons import OK, Reason, Refused
-from novoic_assets.sessions.transcript import MAX_BYTES
+from novoic_assets.sessions.formats.rules import MAX_BYTES
 from novoic_assets.stages.parsing import TASKS, ParseTranscripts
-from novoic_assets.stages.worker import SessionWorker
+from novoic_assets.stages.worker import SingleSessionWorker
 from novoic_assets.storage.files import Storage
 from novoic_assets_tests.lab import transcript_xml
 
@@ -29,7 +29,7 @@ BAD_TYPES: dict[str, object] = {"too large": 1_000, "of another type": "a secret
 
 
 @dataclass(frozen=True)
-class Double(SessionWorker):
+class Double(SingleSessionWorker):
     """Doubles small numbers; other tasks fail in the way that they name."""
 
     schema: ClassVar[pa.Schema] = SCHEMA
@@ -80,7 +80,7 @@ def test_an_internal_error_tells_the_exception_and_its_place() -> None:
 
 
 def test_an_exception_without_a_place_is_told_by_its_type() -> None:
-    assert place(ValueError("a secret word")) == "ValueError"
+    assert type_and_place(ValueError("a secret word")) == "ValueError"
 
 
 def test_what_is_not_the_inputs_fault_stops_the_run() -> None:
@@ -117,11 +117,11 @@ def test_transcripts_are_parsed_and_bad_ones_refused(tmp_path: Path) -> None:
     rows = {row["session"]: row for row in worker(pa.RecordBatch.from_pylist(tasks, schema=TASKS)).to_pylist()}
 
     assert {session: row["reason"] for session, row in rows.items()} == {
-        "broken": "malformed_xml",
+        "broken": "malformed_transcript",
         "changed": "file_changed",
         "gone": "file_changed",
         "good": OK,
-        "huge": "forbidden_xml",
+        "huge": "forbidden_markup",
         "other": "session_id_mismatch",
         "twice": "ambiguous_transcript",
     }

@@ -326,3 +326,29 @@ def test_a_table_of_an_older_version_keeps_its_rows_and_gets_the_new_columns(tmp
     added = {"session": "c", "guide": "chat", "values": [{**value, "reasons": ["too_short", None]}]}
     after.replace(pa.Table.from_pylist([added], schema=new), ["c"])
     assert table.snapshot().select(keys=["c"]).to_pylist() == [added]
+
+
+NAMES = pa.schema([("session", pa.string()), ("reason", pa.string())])
+
+
+def test_values_that_have_another_name_now_are_read_under_it_and_stay_as_they_are(tmp_path: Path) -> None:
+    storage = Storage(str(tmp_path), "NOVOIC_STORE")
+    before = Table(storage, "names", NAMES, "session")
+    content = {"a": "old", "b": "ok", "c": None, "d": "older", "e": "new"}
+    written = pa.Table.from_pylist([{"session": key, "reason": value} for key, value in content.items()], NAMES)
+    before.snapshot().overwrite(written)
+
+    now = Table(storage, "names", NAMES, "session", {"reason": {"old": "new", "older": "newer"}}).snapshot()
+    assert now.select().schema == NAMES
+    assert now.select(["reason"])["reason"].to_pylist() == ["new", "ok", None, "newer", "new"]
+    assert now.select(["session"])["session"].to_pylist() == list(content)
+    assert now.select(["reason", "session"], ["a"]).to_pylist() == [{"reason": "new", "session": "a"}]
+    assert now.select(None, []).num_rows == 0
+    assert now.version == before.snapshot().version
+    assert before.snapshot().select() == written
+
+
+def test_a_table_whose_values_have_other_names_is_still_a_key() -> None:
+    storage = Storage("store", "NOVOIC_STORE")
+    tables = {Table(storage, "names", NAMES, "session", {"reason": {"old": "new"}}) for _ in range(2)}
+    assert len(tables) == 1

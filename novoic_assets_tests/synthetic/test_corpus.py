@@ -15,8 +15,8 @@ from novoic_assets.errors import NovoicError
 from novoic_assets.synthetic.corpus import (
     CorpusSettings,
     Session,
-    make_conversation,
     make_recording,
+    make_script,
     plan_corpus,
     transcript_xml,
     write_corpus,
@@ -77,7 +77,7 @@ def test_another_seed_gives_another_corpus(folder, tmp_path):
 def test_a_session_does_not_depend_on_how_many_follow_it():
     (_, few), (_, many) = plan_corpus(SMALL), plan_corpus(replace(SMALL, sessions=9))
     same_patient = Session(few[0].number, many[0].patient)
-    assert make_conversation(same_patient, SMALL) == make_conversation(many[0], replace(SMALL, sessions=9))
+    assert make_script(same_patient, SMALL) == make_script(many[0], replace(SMALL, sessions=9))
 
 
 def test_the_summary_and_the_progress_say_what_was_made(tmp_path):
@@ -193,11 +193,11 @@ def test_a_mid_sized_corpus_has_overlaps_and_mixed_segments_and_mostly_the_patie
     overlaps = mixed = turns = segments = 0
     spoken = {"patient": 0, "investigator": 0}
     for session in sessions:
-        conversation = make_conversation(session, settings)
-        for before, after in pairwise(conversation.segments):
+        script = make_script(session, settings)
+        for before, after in pairwise(script.segments):
             turns += before.parts[-1].speaker != after.parts[0].speaker
             overlaps += after.start < before.end
-        for segment in conversation.segments:
+        for segment in script.segments:
             segments += 1
             mixed += len({part.speaker for part in segment.parts}) > 1
             for part in segment.parts:
@@ -210,7 +210,7 @@ def test_a_mid_sized_corpus_has_overlaps_and_mixed_segments_and_mostly_the_patie
 def test_the_default_corpus_is_about_an_hour():
     settings = CorpusSettings()
     _, sessions = plan_corpus(settings)
-    minutes = sum(make_conversation(session, settings).duration for session in sessions) / 60_000
+    minutes = sum(make_script(session, settings).duration for session in sessions) / 60_000
     assert minutes == pytest.approx(60, rel=0.08)
 
 
@@ -270,7 +270,7 @@ def test_without_an_effect_the_class_changes_nothing_but_with_one_it_does():
         for session in sessions:
             patient = session.patient
             swapped = Session(session.number, replace(patient, is_case=not patient.is_case, is_mild=False))
-            ours, theirs = make_conversation(session, settings), make_conversation(swapped, settings)
+            ours, theirs = make_script(session, settings), make_script(swapped, settings)
             assert (transcript_xml(session, ours) == transcript_xml(swapped, theirs)) is same
             sound, other = make_recording(session, ours, settings), make_recording(swapped, theirs, settings)
             assert np.array_equal(sound, other) is same

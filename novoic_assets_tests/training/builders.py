@@ -12,13 +12,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from novoic_assets.features.family import ALL, PATIENT, Family, Value
+from novoic_assets.features.modalities import MODALITIES
 from novoic_assets.reasons import OK
 from novoic_assets.storage import schemas
 from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS, Cohort, Patient
-from novoic_assets.training.dataset import Dataset, Sources, assemble
+from novoic_assets.training.dataset import Dataset, assemble
+from novoic_assets.training.members import Sources
 from novoic_assets.training.pseudonyms import Pseudonyms
+from novoic_assets.training.published import Published
+from novoic_assets.training.versions import write_version
 
 PSEUDONYMS: Final = Pseudonyms("a key for the tests, not for a lab")
 AD_VS_HC: Final[Cohort] = COHORTS[0]
@@ -61,15 +65,22 @@ def sources(
     families: Mapping[str, Sequence[Family]] = FAMILIES,
 ) -> Sources:
     """The tables of sessions whose values follow from their seeds."""
-    text = [_row(session, "text", session.text, families) for session in sessions if session.text]
-    audio = [_row(session, "audio", session.audio, families) for session in sessions if session.audio]
-    columns = ["session", "reason", "sha256", "patient", "values"]
-    columns_of_audio = [name for name in columns if name != "patient"]
+    rows = {
+        modality.name: [
+            _row(session, modality.name, getattr(session, modality.name), families)
+            for session in sessions
+            if getattr(session, modality.name)
+        ]
+        for modality in MODALITIES
+    }
+    schema_of = {"text": schemas.TEXT_FEATURES, "audio": schemas.AUDIO_FEATURES}
     return Sources(
         patients={row.patient: row for row in patients},
         refused_patients=frozenset(refused),
-        text=pa.Table.from_pylist(text, schema=schemas.TEXT_FEATURES).select(columns),
-        audio=pa.Table.from_pylist(audio, schema=schemas.AUDIO_FEATURES).select(columns_of_audio),
+        tables={
+            modality.name: pa.Table.from_pylist(rows[modality.name], schema_of[modality.name]).select(modality.columns)
+            for modality in MODALITIES
+        },
         families=families,
     )
 
@@ -126,11 +137,17 @@ def cohort_of_eight(**changes: Any) -> Dataset:
     )  # fmt: skip
 
 
-def publish_dataset(store: Storage, dataset: Dataset) -> publish.Written:
-    """Write a dataset and point to it."""
-    written = publish.write_version(store, dataset, tables={"patients": 1}, settings={"pseudonym_key": "test"})
-    publish.point(store, dataset, written)
-    return written
+def published(dataset: Dataset) -> Published:
+    """The version that a dataset is to be."""
+    return Published.of(dataset, tables={"patients": 1}, settings={"pseudonym_key": "test"})
+
+
+def publish_unchecked(store: Storage, dataset: Dataset) -> Published:
+    """Write a dataset and point to it, whatever the checks would say."""
+    version = published(dataset)
+    write_version(store, version)
+    publish.point(store, version)
+    return version
 
 
 def everything_written(folder: Path) -> str:

@@ -16,7 +16,8 @@ from novoic_assets.errors import NovoicError
 from novoic_assets.features.family import SPEAKERS
 from novoic_assets.reasons import OK, Reason
 from novoic_assets.training.cohorts import COHORTS, Cohort, Label
-from novoic_assets.training.dataset import Dataset, Flow, Sources, assemble, check_covariates
+from novoic_assets.training.dataset import Dataset, assemble, check_covariates
+from novoic_assets.training.members import Flow, Sources
 from novoic_assets.training.pseudonyms import Pseudonyms
 from novoic_assets_tests.training.builders import (
     AD_VS_HC,
@@ -273,8 +274,7 @@ def test_equal_data_have_equal_versions_whatever_the_order_of_the_rows(text: lis
     made = corpus()
     shuffled = dataclasses.replace(
         made,
-        text=made.text.take(pa.array(text)),
-        audio=made.audio.take(pa.array(audio)),
+        tables={"text": made.tables["text"].take(pa.array(text)), "audio": made.tables["audio"].take(pa.array(audio))},
         patients={name: made.patients[name] for name in people},
     )
     dataset = make(shuffled, covariates=ALL_COVARIATES)
@@ -331,9 +331,10 @@ def test_a_cohort_with_the_same_members_has_the_same_version_and_other_inputs() 
 
 def test_a_file_with_other_bytes_and_the_same_values_changes_the_inputs_alone() -> None:
     made = corpus()
-    index = made.audio.schema.get_field_index("sha256")
-    other = made.audio.set_column(index, "sha256", pa.array(["other"] * made.audio.num_rows))
-    dataset = make(replace(made, audio=other), covariates=ALL_COVARIATES)
+    audio = made.tables["audio"]
+    index = audio.schema.get_field_index("sha256")
+    other = audio.set_column(index, "sha256", pa.array(["other"] * audio.num_rows))
+    dataset = make(replace(made, tables={**made.tables, "audio": other}), covariates=ALL_COVARIATES)
     assert dataset.version == VERSION
     assert dataset.inputs != make(made, covariates=ALL_COVARIATES).inputs
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from novoic_assets.findings import Finding
-from novoic_assets.training.dataset import Dataset, Flow, assemble
-from novoic_assets.training.findings import ERROR_CHECKS, WARNING_CHECKS, dataset_findings
+from novoic_assets.training.dataset import Dataset, assemble
+from novoic_assets.training.findings import DATA_WARNINGS, ERROR_CHECKS, dataset_findings
+from novoic_assets.training.members import Flow
 from novoic_assets_tests.training.builders import AD_VS_HC, PSEUDONYMS, cohort_of_eight, sources
 
 Arrays = dict[str, np.ndarray]
@@ -17,7 +18,7 @@ Arrays = dict[str, np.ndarray]
 def check(dataset: Dataset, arrays: Arrays | None = None) -> dict[str, Finding]:
     found = dataset_findings(dataset, dataset.arrays if arrays is None else arrays)
     assert [finding.name for finding in found if finding.is_error] == list(ERROR_CHECKS)
-    assert [finding.name for finding in found if not finding.is_error] == list(WARNING_CHECKS)
+    assert [finding.name for finding in found if not finding.is_error] == list(DATA_WARNINGS)
     return {finding.name: finding for finding in found}
 
 

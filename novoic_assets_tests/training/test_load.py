@@ -16,7 +16,7 @@ from novoic_assets.storage.files import Storage
 from novoic_assets.training.dataset import Dataset
 from novoic_assets.training.load import TrainingData, load_dataset
 from novoic_assets_tests.lab import BucketLab
-from novoic_assets_tests.training.builders import AD_VS_HC, FAMILIES, cohort_of_eight, publish_dataset
+from novoic_assets_tests.training.builders import AD_VS_HC, FAMILIES, cohort_of_eight, publish_unchecked
 
 NAME = AD_VS_HC.name
 
@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def put(store: Path, dataset: Dataset) -> Dataset:
-    publish_dataset(Storage(str(store), "NOVOIC_STORE"), dataset)
+    publish_unchecked(Storage(str(store), "NOVOIC_STORE"), dataset)
     return dataset
 
 

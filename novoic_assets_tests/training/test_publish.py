@@ -14,20 +14,26 @@ from novoic_assets.errors import NovoicError, StorageError
 from novoic_assets.features.family import SPEAKERS
 from novoic_assets.storage.files import Storage
 from novoic_assets.training import publish
-from novoic_assets.training.dataset import Flow
+from novoic_assets.training.dataset import SPLITS, assemble
 from novoic_assets.training.load import load_dataset
+from novoic_assets.training.members import Flow
 from novoic_assets.training.picture import dataset_picture
+from novoic_assets.training.published import Published
+from novoic_assets.training.versions import write_version
 from novoic_assets_tests.training.builders import (
     AD_VS_HC,
     FAMILIES,
     PSEUDONYMS,
     cohort_of_eight,
     everything_written,
-    publish_dataset,
+    publish_unchecked,
+    published,
+    sources,
 )
 
 NAME = AD_VS_HC.name
-FILES = {"arrays.npz", "train.parquet", "test.parquet", "manifest.json"}
+MARKS = {"arrays.written.json", "parquet.written.json"}
+FILES = {"arrays.npz", "train.parquet", "test.parquet", "manifest.json", *MARKS}
 
 
 @pytest.fixture
@@ -60,12 +66,11 @@ def fail_on(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 def test_a_version_has_its_files_and_a_manifest_with_their_hashes(store: Storage) -> None:
     dataset = cohort_of_eight()
-    written = publish.write_version(store, dataset, tables={"patients": 7}, settings={"pseudonym_key": "abc"})
-    assert (written.name, written.version, written.is_new) == (NAME, dataset.version, True)
+    assert write_version(store, Published.of(dataset, tables={"patients": 7}, settings={"pseudonym_key": "abc"}))
     below = folder(store, dataset.version)
     assert {path.name for path in below.iterdir()} == FILES
     manifest = json.loads((below / "manifest.json").read_text())
-    assert set(manifest["files"]) == FILES - {"manifest.json"}
+    assert set(manifest["files"]) == FILES - MARKS - {"manifest.json"}
     for file, facts in manifest["files"].items():
         data = (below / file).read_bytes()
         assert facts == {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
@@ -82,7 +87,7 @@ def test_a_version_has_its_files_and_a_manifest_with_their_hashes(store: Storage
 
 def test_the_arrays_load_without_pickle_and_are_those_of_the_dataset(store: Storage) -> None:
     dataset = cohort_of_eight()
-    publish_dataset(store, dataset)
+    publish_unchecked(store, dataset)
     with np.load(folder(store, dataset.version) / "arrays.npz", allow_pickle=False) as arrays:
         assert set(arrays.files) == set(dataset.arrays)
         for name in arrays.files:
@@ -90,10 +95,10 @@ def test_the_arrays_load_without_pickle_and_are_those_of_the_dataset(store: Stor
             np.testing.assert_array_equal(arrays[name], dataset.arrays[name])
 
 
-@pytest.mark.parametrize("split", publish.SPLITS)
+@pytest.mark.parametrize("split", SPLITS)
 def test_parquet_has_the_same_rows_with_lists_of_fixed_size_and_the_covariates(store: Storage, split: str) -> None:
     dataset = cohort_of_eight(covariates=("age", "gender", "mmse"))
-    publish_dataset(store, dataset)
+    publish_unchecked(store, dataset)
     table = pq.read_table(folder(store, dataset.version) / f"{split}.parquet")
     rows = np.flatnonzero(dataset.arrays["split"] == split)
     assert table.num_rows == len(rows) > 0
@@ -118,7 +123,7 @@ def test_a_split_without_rows_has_a_file_still(store: Storage) -> None:
     train = dataset.arrays["split"] == "train"
     arrays = {name: array[train] if array.shape[:1] == (8,) else array for name, array in dataset.arrays.items()}
     dataset = replace(dataset, arrays=arrays, covariates=dataset.covariates.filter(pa.array(train)))
-    publish_dataset(store, dataset)
+    publish_unchecked(store, dataset)
     assert pq.read_table(folder(store, dataset.version) / "test.parquet").num_rows == 0
     assert len(load_dataset(NAME, store.root, split="test").y) == 0
     assert len(load_dataset(NAME, store.root).y) == 6
@@ -126,7 +131,7 @@ def test_a_split_without_rows_has_a_file_still(store: Storage) -> None:
 
 def test_nothing_that_is_written_names_a_patient_or_a_session(store: Storage) -> None:
     dataset = cohort_of_eight(covariates=("age", "gender", "mmse"))
-    written = publish_dataset(store, dataset)
+    written = publish_unchecked(store, dataset)
     said = everything_written(Path(store.root))
     for index in range(8):
         assert f"pat-{index}" not in said
@@ -143,30 +148,29 @@ def test_equal_datasets_are_equal_bytes(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         store = Storage(str(tmp_path / name), "NOVOIC_STORE")
-        written = publish_dataset(store, cohort_of_eight())
+        written = publish_unchecked(store, cohort_of_eight())
         found.append({path.name: path.read_bytes() for path in folder(store, written.version).iterdir()})
     assert found[0] == found[1]
 
 
 def test_a_version_is_never_written_twice(store: Storage) -> None:
-    written = publish_dataset(store, cohort_of_eight())
+    written = publish_unchecked(store, cohort_of_eight())
     before = files_of(store)
-    again = publish.write_version(store, cohort_of_eight(), tables={"patients": 2}, settings={})
-    assert not again.is_new
+    again = Published.of(cohort_of_eight(), tables={"patients": 2}, settings={})
     assert again.version == written.version
-    assert before == {
-        path: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) for path in files_of(store)
-    }
-    assert not publish.point(store, cohort_of_eight(), again)
+    assert not write_version(store, again)
+    assert not publish.point(store, again)
+    assert files_of(store) == before
 
 
 def test_a_written_version_is_not_current_until_it_is_pointed_to(store: Storage) -> None:
     old, new = cohort_of_eight(), cohort_of_eight(covariates=("age",))
-    publish_dataset(store, old)
-    written = publish.write_version(store, new, tables={}, settings={})
+    publish_unchecked(store, old)
+    written = published(new)
+    assert write_version(store, written)
     assert publish.current(store, NAME)["version"] == old.version
     assert load_dataset(NAME, store.root).version == old.version
-    assert publish.point(store, new, written)
+    assert publish.point(store, written)
     assert load_dataset(NAME, store.root).version == new.version
     assert load_dataset(NAME, store.root, version=old.version).version == old.version
 
@@ -176,35 +180,35 @@ def test_a_run_that_fails_at_any_file_leaves_the_old_version_current_and_the_nex
     store: Storage, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     old, new = cohort_of_eight(), cohort_of_eight(covariates=("age",))
-    publish_dataset(store, old)
+    publish_unchecked(store, old)
     with monkeypatch.context() as broken:
         fail_on(broken, file)
         with pytest.raises(StorageError):
-            publish_dataset(store, new)
+            publish_unchecked(store, new)
     assert load_dataset(NAME, store.root).version == old.version
     if file != "current.json":
         with pytest.raises(NovoicError, match=new.version):
             load_dataset(NAME, store.root, version=new.version)
-    publish_dataset(store, new)
+    publish_unchecked(store, new)
     assert load_dataset(NAME, store.root).version == new.version
     assert {path.name for path in folder(store, new.version).iterdir()} == FILES
 
 
 def test_the_pointer_keeps_up_with_the_flow_of_the_same_version(store: Storage) -> None:
     dataset = cohort_of_eight()
-    written = publish_dataset(store, dataset)
+    publish_unchecked(store, dataset)
     first = publish.current(store, NAME)
-    later = replace(dataset, flow=Flow(9, 8, {}, {"no_audio": 1}))
-    assert not publish.point(store, later, written)
+    later = published(replace(dataset, flow=Flow(9, 8, {}, {"no_audio": 1})))
+    assert not publish.point(store, later)
     assert publish.current(store, NAME)["flow"]["quarantined"] == {"no_audio": 1}
     assert publish.current(store, NAME)["version"] == first["version"]
     before = (Path(store.root) / "training_data" / NAME / "current.json").read_bytes()
-    publish.point(store, later, written)
+    publish.point(store, later)
     assert (Path(store.root) / "training_data" / NAME / "current.json").read_bytes() == before
 
 
 def test_a_retired_dataset_has_its_versions_still_and_none_is_current(store: Storage) -> None:
-    written = publish_dataset(store, cohort_of_eight())
+    written = publish_unchecked(store, cohort_of_eight())
     publish.retire(store, NAME)
     publish.retire(store, NAME)
     assert publish.current(store, NAME) is None
@@ -222,15 +226,31 @@ def test_the_picture_of_a_dataset_is_a_png(covariates: tuple[str, ...]) -> None:
 
 def test_what_is_checked_is_read_back_from_the_store(store: Storage) -> None:
     dataset = cohort_of_eight()
-    publish_dataset(store, dataset)
-    path = folder(store, dataset.version) / "arrays.npz"
-    np.savez(path, **{**dataset.arrays, "y": 1 - dataset.arrays["y"]})
-    written = publish.write_version(store, dataset, tables={}, settings={})
-    np.testing.assert_array_equal(written.arrays["y"], 1 - dataset.arrays["y"])
+    write_version(store, published(dataset))
+    np.savez(folder(store, dataset.version) / "arrays.npz", **{**dataset.arrays, "y": 0 * dataset.arrays["y"]})
+    publication = publish.publish_dataset(store, dataset, tables={}, settings={})
+    assert [finding.name for finding in publication.findings if not finding.passed] == ["both_classes"]
+
+
+def test_a_version_whose_checks_fail_is_written_and_not_pointed_to(store: Storage) -> None:
+    old = cohort_of_eight(covariates=("age",))
+    assert publish.publish_dataset(store, old, tables={}, settings={}).failed == []
+    new = replace(cohort_of_eight(), flow=Flow(9, 8, {}, {}))
+    publication = publish.publish_dataset(store, new, tables={}, settings={})
+    assert (publication.version, publication.is_new, publication.failed) == (new.version, True, ["flow_reconciled"])
+    assert publish.current(store, NAME)["version"] == old.version
+
+
+def test_a_dataset_of_nobody_takes_the_pointer_away(store: Storage) -> None:
+    publish.publish_dataset(store, cohort_of_eight(), tables={}, settings={})
+    empty = assemble(AD_VS_HC, sources([], []), PSEUDONYMS, ())
+    publication = publish.publish_dataset(store, empty, tables={}, settings={})
+    assert (publication.version, publication.failed) == (None, [])
+    assert publish.current(store, NAME) is None
 
 
 def test_a_damaged_pointer_is_an_error_that_says_what_to_do(store: Storage) -> None:
-    publish_dataset(store, cohort_of_eight())
+    publish_unchecked(store, cohort_of_eight())
     store.write(f"training_data/{NAME}/current.json", b'{"version": "0')
     with pytest.raises(StorageError, match=r"current\.json .* is damaged; delete it"):
         load_dataset(NAME, store=store.root)

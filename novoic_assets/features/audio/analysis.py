@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from novoic_assets.features.audio.bandwidth import Bandwidth
 from novoic_assets.features.audio.blocks import Block
+from novoic_assets.features.audio.frame_levels import FrameLevels
 from novoic_assets.features.audio.frames import Turns
-from novoic_assets.features.audio.level_track import LevelTrack
 from novoic_assets.features.audio.mel import MelBands
 from novoic_assets.features.audio.pitch_track import PitchTracker
 from novoic_assets.features.family import SPEAKERS
@@ -52,9 +52,9 @@ class Analysis:
         return self._share(lambda: Bandwidth(self.recording))
 
     @cached_property
-    def level(self) -> LevelTrack:
+    def frame_levels(self) -> FrameLevels:
         """The level of each frame."""
-        return self._share(LevelTrack)
+        return self._share(FrameLevels)
 
     @cached_property
     def pitch(self) -> PitchTracker:

@@ -5,16 +5,13 @@ rooms fall off slowly, and their noise goes on to the end. So the long-term spec
 or soft the recording is plays no part.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from novoic_assets.features.audio.blocks import FFT_LENGTH, Block
 from novoic_assets.features.family import ALL, SPEAKERS
-from novoic_assets.sessions.recording import SAMPLE_RATE
-
-if TYPE_CHECKING:
-    from novoic_assets.sessions.recording import Recording
+from novoic_assets.sessions.recording import SAMPLE_RATE, Recording
 
 WIDEBAND_HZ: Final = 7_000.0
 """What a value must be given that looks at the whole spectrum: less is a telephone's or a codec's."""
@@ -39,7 +36,7 @@ _NOTHING: Final = 1e-14
 class Bandwidth:
     """Accumulates the power spectrum of all frames outside gaps."""
 
-    def __init__(self, recording: "Recording") -> None:
+    def __init__(self, recording: Recording) -> None:
         """Start with nothing.
 
         Args:

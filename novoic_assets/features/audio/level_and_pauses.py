@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from novoic_assets.features.audio.analysis import Analysis
 from novoic_assets.features.audio.blocks import FRAME_LENGTH, HOP, Block, cosine_window
 from novoic_assets.features.audio.family import AudioFamily
+from novoic_assets.features.audio.frame_levels import mean_level
 from novoic_assets.features.audio.frames import runs
-from novoic_assets.features.audio.level_track import mean_level
 from novoic_assets.features.family import ALL, SPEAKERS, Computed, Cost, Flag, Speaker, Undefined, Value
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
@@ -35,7 +35,7 @@ class LevelAndPauses:
 
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
-        self._level = analysis.level
+        self._level = analysis.frame_levels
         self._pitch = analysis.pitch
 
     def add(self, block: Block) -> None:

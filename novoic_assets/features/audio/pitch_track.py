@@ -248,7 +248,7 @@ def _find_candidates(
     is_peak &= (energy > 0)[:, None]
     frame, index = np.divmod(np.flatnonzero(is_peak), is_peak.shape[1])
     before = frame * correlation.shape[1] + index
-    offset, height = refined_peak(*(correlation.take(before + place) / energy[frame] for place in range(3)))
+    offset, height = refined_peak(*(correlation.take(before + step) / energy[frame] for step in range(3)))
     at = (index + SHORTEST_LAG).astype(np.float32) + offset
     # Interpolation may pass 1, which is the most there is (Boersma does the same).
     height = np.where(height > 1, 1 / height, height)

@@ -7,8 +7,8 @@ import numpy as np
 from novoic_assets.features.audio.analysis import Analysis
 from novoic_assets.features.audio.blocks import Block
 from novoic_assets.features.audio.family import AudioFamily
+from novoic_assets.features.audio.frame_levels import mean_level
 from novoic_assets.features.audio.frames import shared_seconds, speaker_seconds
-from novoic_assets.features.audio.level_track import mean_level
 from novoic_assets.features.family import (
     ALL,
     INVESTIGATOR,
@@ -36,7 +36,7 @@ class RecordingFamily:
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
         self._bandwidth = analysis.bandwidth
-        self._level = analysis.level
+        self._level = analysis.frame_levels
 
     def add(self, block: Block) -> None:
         """Do nothing: the analyses that are asked see the block."""

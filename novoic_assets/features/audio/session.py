@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from novoic_assets.features.audio.analysis import Analysis
+from novoic_assets.features.audio.audibility import INAUDIBLE_DBFS, Audibility
 from novoic_assets.features.audio.blocks import Block, Blocks
 from novoic_assets.features.audio.family import AudioFamily, Sound
 from novoic_assets.features.audio.frames import Turns, speaker_seconds
-from novoic_assets.features.audio.level import INAUDIBLE_DBFS, Level
 from novoic_assets.features.family import (
     SPEAKERS,
     BatchFunction,
@@ -79,10 +79,10 @@ def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[Au
     kept: list[NDArray[np.float32]] | None = [] if any(family.batches for family in families) else None
     looks_high = any(value.highest_hz for family in families for value in family.members)
     bandwidth = analysis.bandwidth if looks_high else None
-    level = Level(turns)
+    audibility = Audibility(turns)
 
     def add(block: Block) -> None:
-        level.add(block)
+        audibility.add(block)
         analysis.add(block)
         if block.n_frames:
             for _, accumulator in accumulators:
@@ -97,7 +97,7 @@ def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[Au
     for block in blocks.finish():
         add(block)
 
-    level_dbfs = level.dbfs()
+    level_dbfs = audibility.dbfs()
     features = AudioFeatures(
         facts=recording.facts,
         seconds=speaker_seconds(turns, blocks.n_samples),

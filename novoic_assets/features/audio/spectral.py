@@ -43,7 +43,7 @@ class Spectral:
 
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
-        self._level = analysis.level
+        self._level = analysis.frame_levels
         self._track = Track(_N_VALUES)
         self._last_unit = np.zeros((1, len(_HZ)), np.float32)
 

@@ -165,7 +165,7 @@ class VoiceQuality:
 
     def __init__(self, analysis: Analysis) -> None:
         self._tracker = analysis.pitch
-        self._level = analysis.level
+        self._level = analysis.frame_levels
         self._hnr: list[NDArray[np.float32]] = []
         self._cpp: list[NDArray[np.float32]] = []
         self._own_hnr: list[NDArray[np.bool_]] = []

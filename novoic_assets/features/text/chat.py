@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from novoic_assets.features.text.utterances import FILLERS, Kind, Token, as_filler, plain_token
+from novoic_assets.features.text.utterances import FILLERS, Token, TokenKind, as_filler, plain_token
 
 GUIDELINES: Final = "chat"
 """What a transcript says in `guidelines` to declare its marks CHAT's."""
@@ -113,24 +113,24 @@ def _token(lexeme: str, segment: int) -> Token | None:
     if not text:
         return None
     if text.lower() in _UNINTELLIGIBLE:
-        return Token(text.lower(), Kind.UNINTELLIGIBLE, segment)
+        return Token(text.lower(), TokenKind.UNINTELLIGIBLE, segment)
     if form == "fp":
-        return Token(as_filler(text), Kind.FILLER, segment)
+        return Token(as_filler(text), TokenKind.FILLER, segment)
     return plain_token(text, segment)
 
 
 def _marked_by_ampersand(lexeme: str, segment: int) -> Token | None:
     if lexeme.startswith("&-"):
         text = lexeme[2:].partition("@")[0].translate(_IN_WORDS).strip("-")
-        return Token(as_filler(text), Kind.FILLER, segment) if any(map(str.isalnum, text)) else None
+        return Token(as_filler(text), TokenKind.FILLER, segment) if any(map(str.isalnum, text)) else None
     # Until 2014 fillers were marked as fragments are: &uh.
     text = as_filler(lexeme[1:].translate(_IN_WORDS))
-    return Token(text, Kind.FILLER, segment) if text in FILLERS else None
+    return Token(text, TokenKind.FILLER, segment) if text in FILLERS else None
 
 
 def _punctuation(text: str, segment: int) -> Token | None:
     """A terminator, however special, as its last sign; a separator as a comma; nothing of a linker or another code."""
     last = text.replace("\u2026", ".")[-1:]
     if last in (".", "?", "!"):
-        return Token(last, Kind.PUNCTUATION, segment)
-    return Token(",", Kind.PUNCTUATION, segment) if text in _COMMAS else None
+        return Token(last, TokenKind.PUNCTUATION, segment)
+    return Token(",", TokenKind.PUNCTUATION, segment) if text in _COMMAS else None

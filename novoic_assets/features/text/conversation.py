@@ -8,7 +8,7 @@ from typing import Final
 from novoic_assets.features.family import ALL, SPEAKERS, Speaker
 from novoic_assets.features.text.chat import GUIDELINES, chat_tokens
 from novoic_assets.features.text.grammar import Parse, parse
-from novoic_assets.features.text.utterances import Kind, Token, Utterance, plain_tokens, runs
+from novoic_assets.features.text.utterances import Token, TokenKind, Utterance, plain_tokens, runs
 from novoic_assets.sessions.transcript import Role, Segment
 
 LEAST_WORDS: Final = 10
@@ -61,7 +61,7 @@ class Conversation:
         found: list[tuple[Role, list[Token]]] = []
         for speaker, words in runs(self.segments):
             tokens = tokens_of(words)
-            if all(token.kind is Kind.PUNCTUATION for token in tokens):
+            if all(token.kind is TokenKind.PUNCTUATION for token in tokens):
                 continue
             if found and found[-1][0] == speaker:
                 found[-1][1].extend(tokens)
@@ -83,7 +83,7 @@ class Conversation:
         Returns:
             The words in order, without fillers, unintelligible and retraced ones, and punctuation.
         """
-        return [token.text for token in self.tokens(speaker) if token.kind is Kind.WORD and not token.is_retraced]
+        return [token.text for token in self.tokens(speaker) if token.kind is TokenKind.WORD and not token.is_retraced]
 
     def spoken_words(self, speaker: Speaker) -> list[str]:
         """A speaker's words as they were spoken.
@@ -91,7 +91,7 @@ class Conversation:
         Returns:
             The words in order, retraced ones included, without fillers, unintelligible words and punctuation.
         """
-        return [token.text for token in self.tokens(speaker) if token.kind is Kind.WORD]
+        return [token.text for token in self.tokens(speaker) if token.kind is TokenKind.WORD]
 
     def parses(self, model: str, speaker: Speaker) -> list[Parse]:
         """The grammar of a speaker's utterances.

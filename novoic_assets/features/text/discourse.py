@@ -11,7 +11,7 @@ from novoic_assets.features.text.conversation import LEAST_WORDS, Conversation
 from novoic_assets.features.text.grammar import Parse, check_grammar
 from novoic_assets.features.text.lexical import mean_types
 from novoic_assets.features.text.session import TextFamily
-from novoic_assets.features.text.utterances import Kind, word_type
+from novoic_assets.features.text.utterances import TokenKind, word_type
 
 NAME: Final = "discourse"
 VERSION: Final = "1"
@@ -145,9 +145,9 @@ def _compute(model: str, conversation: Conversation, speaker: Speaker) -> Comput
     utterances = conversation.said_by(speaker)
     tokens = list(conversation.tokens(speaker))
     spoken = [word_type(word) for word in conversation.spoken_words(speaker)]
-    fillers = Counter(token.text for token in tokens if token.kind is Kind.FILLER)
-    unintelligible = sum(token.kind is Kind.UNINTELLIGIBLE for token in tokens)
-    retraced = sum(token.is_retraced for token in tokens if token.kind is Kind.WORD)
+    fillers = Counter(token.text for token in tokens if token.kind is TokenKind.FILLER)
+    unintelligible = sum(token.kind is TokenKind.UNINTELLIGIBLE for token in tokens)
+    retraced = sum(token.is_retraced for token in tokens if token.kind is TokenKind.WORD)
     n = len(spoken)
     is_long_enough = n >= LEAST_WORDS
     hesitations = fillers["um"] + fillers["uh"]

@@ -23,7 +23,7 @@ from novoic_assets.features.text.model_files import (
     component_factories,
     model_identity,
 )
-from novoic_assets.features.text.utterances import TERMINATORS, Kind, Token, Utterance
+from novoic_assets.features.text.utterances import TERMINATORS, Token, TokenKind, Utterance
 from novoic_assets.sessions.transcript import ROLES
 
 # What is needed, by what it is called in a message: one of these factories each.
@@ -155,15 +155,15 @@ def _pieces(utterances: Sequence[Utterance]) -> Iterator[_Piece]:
         tokens = [
             token
             for token in utterance.tokens
-            if token.kind is Kind.PUNCTUATION or (token.kind is Kind.WORD and not token.is_retraced)
+            if token.kind is TokenKind.PUNCTUATION or (token.kind is TokenKind.WORD and not token.is_retraced)
         ]
-        if all(token.kind is Kind.PUNCTUATION for token in tokens):
+        if all(token.kind is TokenKind.PUNCTUATION for token in tokens):
             continue
         start = 0
         while start < len(tokens):
             end = min(start + _DOCUMENT_TOKENS, len(tokens))
             if end < len(tokens):
-                ends = (place for place in range(end, start, -1) if tokens[place - 1].text in TERMINATORS)
+                ends = (position for position in range(end, start, -1) if tokens[position - 1].text in TERMINATORS)
                 end = next(ends, end)
             yield _Piece(index, tokens[start:end])
             start = end
@@ -205,7 +205,7 @@ def _parsed(piece: _Piece, found: NDArray[np.uint64], strings: Any) -> Parse:  #
     # A head is told by how far it is from its token, which may be backwards.
     head = np.arange(len(offset)) + offset.astype(np.int64)
     return Parse(
-        is_word=tuple(token.kind is Kind.WORD for token in piece.tokens),
+        is_word=tuple(token.kind is TokenKind.WORD for token in piece.tokens),
         pos=tuple(strings[code] for code in pos.tolist()),
         dep=tuple(strings[code] for code in dep.tolist()),
         head=tuple(head.tolist()),

@@ -129,14 +129,14 @@ def dependency_distances(parse: Parse) -> Iterator[int]:
     Yields:
         At least 1, for each word whose head is another word.
     """
-    places = []
-    place = 0
+    positions = []
+    position = 0
     for is_word in parse.is_word:
-        places.append(place)
-        place += is_word
+        positions.append(position)
+        position += is_word
     for index, head in enumerate(parse.head):
         if head != index and parse.is_word[index] and parse.is_word[head]:
-            yield abs(places[index] - places[head])
+            yield abs(positions[index] - positions[head])
 
 
 def tree_depths(parse: Parse) -> list[int]:

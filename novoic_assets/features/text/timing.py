@@ -16,7 +16,7 @@ from typing import Final
 from novoic_assets.features.family import INVESTIGATOR, PATIENT, Computed, Cost, Speaker, Undefined, Value
 from novoic_assets.features.text.conversation import LEAST_WORDS, Conversation
 from novoic_assets.features.text.session import TextFamily
-from novoic_assets.features.text.utterances import Kind
+from novoic_assets.features.text.utterances import TokenKind
 from novoic_assets.sessions.transcript import Role
 
 NAME: Final = "timing"
@@ -111,7 +111,7 @@ def _compute(conversation: Conversation, speaker: Speaker) -> Computed:
     patients = [stretch for stretch in stretches if stretch.speaker == PATIENT]
     investigators = [stretch for stretch in stretches if stretch.speaker == INVESTIGATOR]
     own = {stretch.index for stretch in patients}
-    words = sum(token.kind is Kind.WORD and token.segment in own for token in conversation.tokens(speaker))
+    words = sum(token.kind is TokenKind.WORD and token.segment in own for token in conversation.tokens(speaker))
     seconds = sum(stretch.end - stretch.start for stretch in patients) / _PER_SECOND
     both = seconds + sum(stretch.end - stretch.start for stretch in investigators) / _PER_SECOND
 

@@ -21,7 +21,7 @@ TERMINATORS: Final = frozenset(".?!")
 _SPELLINGS: Final = {"uhh": "uh", "uhm": "um", "umm": "um", "uhmm": "um", "mmm": "mm"}
 
 
-class Kind(StrEnum):
+class TokenKind(StrEnum):
     """What a token is."""
 
     WORD = "word"
@@ -42,7 +42,7 @@ class Token(NamedTuple):
     """
 
     text: str
-    kind: Kind
+    kind: TokenKind
     segment: int
     is_retraced: bool = False
 
@@ -99,9 +99,9 @@ def plain_tokens(words: Iterable[tuple[str, int]]) -> list[Token]:
 def plain_token(text: str, segment: int) -> Token:
     """The token of a word without any markup."""
     if not text.isalnum() and not any(map(str.isalnum, text)):
-        return Token(text, Kind.PUNCTUATION, segment)
+        return Token(text, TokenKind.PUNCTUATION, segment)
     filler = as_filler(text)
-    return Token(filler, Kind.FILLER, segment) if filler in FILLERS else Token(text, Kind.WORD, segment)
+    return Token(filler, TokenKind.FILLER, segment) if filler in FILLERS else Token(text, TokenKind.WORD, segment)
 
 
 def as_filler(text: str) -> str:

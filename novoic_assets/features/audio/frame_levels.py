@@ -1,4 +1,8 @@
-"""The level of each frame of a recording."""
+"""The level of each frame of a recording, for the families that follow it through time.
+
+It comes from the power spectra of the frames, whose window spreads an offset up to 80 Hz: hence the bound of 94 Hz.
+Whether a speaker can be heard at all is decided by `audibility`: one level for each speaker, above 60 Hz.
+"""
 
 from typing import Final
 
@@ -19,7 +23,7 @@ _WINDOW_ENERGY: Final = float(np.sum(cosine_window((0.5, 0.5), FRAME_LENGTH).ast
 _POWER_FLOOR: Final = 1e-20
 
 
-class LevelTrack:
+class FrameLevels:
     """The level of each frame of 25 ms: the mean square above 94 Hz, a sine of full scale reads -3.01 dBFS."""
 
     def __init__(self) -> None:
@@ -27,14 +31,14 @@ class LevelTrack:
 
     def add(self, block: Block) -> None:
         """Add the frames of a block."""
-        self._track.add(frame_levels(block.power))
+        self._track.add(levels_of_power(block.power))
 
     def dbfs(self) -> NDArray[np.float32]:
         """The level of every frame, whoever speaks: float32, shape (frames of the recording,), in dBFS."""
         return self._track.rows[:, 0]
 
 
-def frame_levels(power: NDArray[np.float32]) -> NDArray[np.float32]:
+def levels_of_power(power: NDArray[np.float32]) -> NDArray[np.float32]:
     """The level of frames from their power spectra, by Parseval's theorem.
 
     Args:

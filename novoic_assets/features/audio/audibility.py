@@ -1,7 +1,10 @@
-"""How loud a recording is where speech has its energy.
+"""Whether a speaker can be heard: one level for each speaker, the mean power of all that lies above 60 Hz.
 
 A recording can be full of energy and still silent: an offset, mains hum below speech or a test signal
 has a fine RMS and peak. So the level is that of the part above 60 Hz only.
+
+It decides a status and is the table's column `level`. Families read another one: `frame_levels` holds the level
+of each frame, above 94 Hz.
 """
 
 from typing import Final
@@ -28,7 +31,7 @@ _LOWEST_BIN: Final = 4
 _POWER_FLOOR: Final = 1e-20
 
 
-class Level:
+class Audibility:
     """Accumulates the mean power above 60 Hz of each speaker.
 
     The recording is cut into windows of 1,024 samples without overlap; a window belongs to a speaker when

@@ -1,4 +1,4 @@
-"""What is said in a sample conversation, by whom and when.
+"""The script of a sample session: what is said, by whom and when.
 
 An investigator asks, a patient describes a picture from templates. A patient's turn is cut into segments by its
 pauses. Now and then a turn begins before the other's has ended (overlapping segments), or the investigator says a
@@ -50,8 +50,8 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """A stretch of speech without a pause; its parts follow each other immediately.
+class ScriptedSegment:
+    """A stretch of scripted speech without a pause; its parts follow each other immediately.
 
     Attributes:
         start: in ms from the start of the recording.
@@ -68,15 +68,15 @@ class Segment:
 
 
 @dataclass(frozen=True)
-class Conversation:
-    """A whole session.
+class Script:
+    """What is said in a whole session, to be spoken and written down.
 
     Attributes:
         segments: in the order of their starts.
         duration: length of the recording in ms, later than every segment's end.
     """
 
-    segments: tuple[Segment, ...]
+    segments: tuple[ScriptedSegment, ...]
     duration: int
 
 
@@ -203,11 +203,11 @@ class _Timeline:
 
     def __init__(self, start: int) -> None:
         self.now = start
-        self.segments: list[Segment] = []
+        self.segments: list[ScriptedSegment] = []
 
     def add(self, parts: Sequence[Part]) -> None:
         """Place a segment now and move to its end."""
-        segment = Segment(self.now, tuple(parts))
+        segment = ScriptedSegment(self.now, tuple(parts))
         self.segments.append(segment)
         self.now = segment.end
 
@@ -255,8 +255,8 @@ def _patient_parts(
     return tuple(parts)
 
 
-def hold_conversation(seconds: float, patient: Habits, investigator: Habits, rng: np.random.Generator) -> Conversation:
-    """Make up a conversation.
+def write_script(seconds: float, patient: Habits, investigator: Habits, rng: np.random.Generator) -> Script:
+    """Make up what is said in a session.
 
     Args:
         seconds: about how long it is to be, in s. Each speaker says something however short that is.
@@ -265,7 +265,7 @@ def hold_conversation(seconds: float, patient: Habits, investigator: Habits, rng
         rng: source of randomness.
 
     Returns:
-        The conversation.
+        The script.
     """
     describer = _Describer(patient, rng)
     prompts = [vocabulary.PROMPTS[i] for i in rng.permutation(len(vocabulary.PROMPTS))]
@@ -289,4 +289,4 @@ def hold_conversation(seconds: float, patient: Habits, investigator: Habits, rng
                     timeline.add(parts)
                 is_first = False
         turns += 1
-    return Conversation(tuple(timeline.segments), timeline.now + int(rng.integers(200, 800)))
+    return Script(tuple(timeline.segments), timeline.now + int(rng.integers(200, 800)))

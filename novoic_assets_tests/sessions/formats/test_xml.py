@@ -2,6 +2,8 @@ import math
 import os
 import socket
 import time
+from collections import Counter
+from dataclasses import replace
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
@@ -10,17 +12,10 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from novoic_assets.reasons import Reason, Refused
-from novoic_assets.sessions import transcript as module
-from novoic_assets.sessions.transcript import (
-    MAX_DEPTH,
-    MAX_WORD_LENGTH,
-    Segment,
-    Transcript,
-    Word,
-    content_digest,
-    parse_transcript,
-    word_counts,
-)
+from novoic_assets.sessions.formats import xml as module
+from novoic_assets.sessions.formats.format import ParseContext
+from novoic_assets.sessions.formats.xml import MAX_DEPTH, XML
+from novoic_assets.sessions.transcript import MAX_WORD_LENGTH, ROLES, Role, Segment, Transcript, Word, content_digest
 
 METADATA = "<metadata><type>manual</type><sessionid>S1</sessionid><speakerids>pat,_inv</speakerids></metadata>"
 SEGMENT = (
@@ -28,6 +23,16 @@ SEGMENT = (
 )
 GOOD = f"<root>{METADATA}<transcript>{SEGMENT}</transcript></root>"
 PARSED = Transcript("pat", (Segment(0.0, 2.5, (Word("how", "investigator"), Word("well", "patient"))),))
+
+
+def parse_transcript(data: bytes, session: str) -> Transcript:
+    return XML.read(data, ParseContext(session=session))
+
+
+def word_counts(transcript: Transcript) -> dict[Role, int]:
+    """Number of words of each role."""
+    counts = Counter(word.speaker for segment in transcript.segments for word in segment.words)
+    return {role: counts[role] for role in ROLES}
 
 
 def document(segments: str = SEGMENT, metadata: str = METADATA) -> bytes:
@@ -205,8 +210,8 @@ def test_a_large_transcript_comes_through():
         GOOD.encode() + b"<!DOCTYPE root>",
     ],
 )
-def test_malformed_xml(data):
-    assert refusal(data) == Reason.MALFORMED_XML
+def test_malformed_transcript(data):
+    assert refusal(data) == Reason.MALFORMED_TRANSCRIPT
 
 
 @pytest.mark.parametrize(
@@ -278,7 +283,7 @@ def test_no_words(segments):
 
 def test_the_first_reason_that_applies_is_given():
     steps = [
-        (Reason.MALFORMED_XML, "</root>", ""),
+        (Reason.MALFORMED_TRANSCRIPT, "</root>", ""),
         (Reason.NOT_A_TRANSCRIPT, "<x/>", "<transcript>"),
         (Reason.SESSION_ID_MISMATCH, "S2", "S1"),
         (Reason.AMBIGUOUS_PATIENT, "a,b", "a,_b"),
@@ -334,7 +339,7 @@ def test_a_dtd_is_refused_at_once(name, encoding, monkeypatch):
     monkeypatch.setattr(module, "_Reader", Watched)
     data = (f'<?xml version="1.0" encoding="{encoding}"?>' + ATTACKS[name]).encode(encoding)
     begun = time.monotonic()
-    assert refusal(data) == Reason.FORBIDDEN_XML
+    assert refusal(data) == Reason.FORBIDDEN_MARKUP
     assert time.monotonic() - begun < 1
     assert started == []  # nothing behind the DTD was read
 
@@ -350,8 +355,8 @@ def test_an_external_entity_opens_no_file(tmp_path, declaration, encoding):
     os.mkfifo(canary)
     for address in (canary.as_uri(), str(canary)):
         text = f"<!DOCTYPE root [{declaration.format(address)}]>" + GOOD.replace("how", "&a;")
-        assert refusal(text.encode(encoding)) == Reason.FORBIDDEN_XML
-        assert refusal(f'<!DOCTYPE root SYSTEM "{address}">{GOOD}'.encode(encoding)) == Reason.FORBIDDEN_XML
+        assert refusal(text.encode(encoding)) == Reason.FORBIDDEN_MARKUP
+        assert refusal(f'<!DOCTYPE root SYSTEM "{address}">{GOOD}'.encode(encoding)) == Reason.FORBIDDEN_MARKUP
         included = f'<xi:include xmlns:xi="http://www.w3.org/2001/XInclude" href="{address}" parse="text"/>'
         instructed = f'<?xml-stylesheet href="{address}"?>' + GOOD.replace("how", f"how{included}")
         assert parse_transcript(instructed.encode(encoding), "S1") == PARSED
@@ -365,7 +370,7 @@ def test_an_external_entity_opens_no_connection():
             f'[<!ENTITY % a SYSTEM "{address}"> %a;]',
             f'SYSTEM "{address}"',
         ):
-            assert refusal(f"<!DOCTYPE root {start}>{GOOD}".encode()) == Reason.FORBIDDEN_XML
+            assert refusal(f"<!DOCTYPE root {start}>{GOOD}".encode()) == Reason.FORBIDDEN_MARKUP
         server.settimeout(0.1)
         with pytest.raises(TimeoutError):
             server.accept()
@@ -378,24 +383,25 @@ def test_depth_is_bounded():
         return document(f'<segment tstart="0" tend="1">{inside}</segment>')
 
     assert refusal(nested(MAX_DEPTH)) is None
-    assert refusal(nested(MAX_DEPTH + 1)) == Reason.FORBIDDEN_XML
-    assert refusal(b"<x>" * 1_000_000) == Reason.FORBIDDEN_XML
+    assert refusal(nested(MAX_DEPTH + 1)) == Reason.FORBIDDEN_MARKUP
+    assert refusal(b"<x>" * 1_000_000) == Reason.FORBIDDEN_MARKUP
 
 
 def test_the_length_of_a_word_is_bounded():
     assert refusal(GOOD.replace("how", "x" * MAX_WORD_LENGTH).encode()) is None
-    assert refusal(GOOD.replace("how", "x" * (MAX_WORD_LENGTH + 1)).encode()) == Reason.FORBIDDEN_XML
+    assert refusal(GOOD.replace("how", "x" * (MAX_WORD_LENGTH + 1)).encode()) == Reason.FORBIDDEN_MARKUP
 
 
-def test_size_is_bounded(monkeypatch):
-    monkeypatch.setattr(module, "MAX_BYTES", len(GOOD))
-    assert refusal(GOOD.encode()) is None
-    assert refusal(GOOD.encode() + b" ") == Reason.FORBIDDEN_XML
+def test_size_is_bounded():
+    bounded = replace(XML, max_bytes=len(GOOD))
+    assert bounded.read(GOOD.encode(), ParseContext(session="S1")) == PARSED
+    with pytest.raises(Refused, match="forbidden_markup"):
+        bounded.read(GOOD.encode() + b" ", ParseContext(session="S1"))
 
 
 def test_the_limits_of_libxml2_have_a_code():
-    assert refusal(GOOD.replace('tend="2.5"', f'x="{"x" * 10_100_000}" tend="2.5"').encode()) == Reason.FORBIDDEN_XML
-    assert refusal(f"<{'x' * 60_000}/>".encode()) == Reason.FORBIDDEN_XML
+    assert refusal(GOOD.replace('tend="2.5"', f'x="{"x" * 10_100_000}" tend="2.5"').encode()) == Reason.FORBIDDEN_MARKUP
+    assert refusal(f"<{'x' * 60_000}/>".encode()) == Reason.FORBIDDEN_MARKUP
 
 
 # Digest

@@ -1,0 +1,140 @@
+"""Who is in a cohort's dataset, and why the other sessions are not."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from novoic_assets.features.family import Family
+from novoic_assets.features.modalities import MODALITIES
+from novoic_assets.reasons import OK
+from novoic_assets.training.cohorts import Cohort, Exclusion, Label, Patient
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What datasets are made of.
+
+    Attributes:
+        patients: The valid rows of the metadata, by speakerid.
+        refused_patients: The speakerids of rows that were refused.
+        tables: The table of each modality's values, by the modality's name.
+        families: The families of each modality, in the order of their columns.
+    """
+
+    patients: Mapping[str, Patient]
+    refused_patients: frozenset[str]
+    tables: Mapping[str, pa.Table]
+    families: Mapping[str, Sequence[Family]]
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Where every session went: in = included + excluded + quarantined.
+
+    Attributes:
+        sessions: Number of sessions known.
+        included: Number of sessions in the dataset.
+        excluded: Number of sessions by `Exclusion`.
+        quarantined: Number of sessions by what was missing (`no_metadata`, `no_transcript`, `no_audio`) or
+            the stage that refused it.
+    """
+
+    sessions: int
+    included: int
+    excluded: Mapping[str, int]
+    quarantined: Mapping[str, int]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every session is accounted for."""
+        return self.sessions == self.included + sum(self.excluded.values()) + sum(self.quarantined.values())
+
+    def to_json(self) -> dict[str, Any]:
+        """The flow as plain values."""
+        return {
+            "in": self.sessions,
+            "included": self.included,
+            "excluded": dict(sorted(self.excluded.items())),
+            "quarantined": dict(sorted(self.quarantined.items())),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A session of a dataset.
+
+    Attributes:
+        session: The session.
+        patient: Whose it is.
+        label: What the patient is to the cohort.
+        rows: The session's row in the table of each modality.
+    """
+
+    session: str
+    patient: Patient
+    label: Label
+    rows: Mapping[str, int]
+
+
+def members(cohort: Cohort, sources: Sources) -> tuple[list[Member], Flow]:
+    """The sessions that belong to a cohort, sorted, and where every session went."""
+    rows = {modality.name: _rows_by_session(sources.tables[modality.name]) for modality in MODALITIES}
+    included: list[Member] = []
+    excluded: Counter[str] = Counter()
+    quarantined: Counter[str] = Counter()
+    sessions = sorted(set().union(*rows.values()))
+    for session in sessions:
+        found = _usable({modality: by_session.get(session) for modality, by_session in rows.items()}, sources)
+        if isinstance(found, str):
+            quarantined[found] += 1
+            continue
+        patient, places = found
+        label = cohort.classify(patient)
+        if isinstance(label, Exclusion):
+            excluded[str(label)] += 1
+        else:
+            included.append(Member(session, patient, label, places))
+    return included, Flow(len(sessions), len(included), dict(excluded), dict(quarantined))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    place: int
+    reason: str
+    patient: str
+
+
+def _usable(rows: Mapping[str, _Row | None], sources: Sources) -> tuple[Patient, Mapping[str, int]] | str:
+    """A session's patient and rows, or what is missing or the stage that refused it."""
+    patient: Patient | str = "no_metadata"
+    places = {}
+    for modality in MODALITIES:
+        row = rows[modality.name]
+        if row is None or row.reason == modality.missing:
+            return str(modality.missing)
+        if row.reason != OK:
+            return modality.refused_by(row.reason)
+        if modality.names_patient:
+            patient = _patient(row.patient, sources)
+            if isinstance(patient, str):
+                return patient
+        places[modality.name] = row.place
+    return patient if isinstance(patient, str) else (patient, places)
+
+
+def _patient(patient: str, sources: Sources) -> Patient | str:
+    missing = "raw_metadata" if patient in sources.refused_patients else "no_metadata"
+    return sources.patients.get(patient, missing)
+
+
+def _rows_by_session(table: pa.Table) -> dict[str, _Row]:
+    patients = table["patient"].to_pylist() if "patient" in table.column_names else [""] * table.num_rows
+    return {
+        session: _Row(place, reason, patients[place])
+        for place, (session, reason) in enumerate(
+            zip(table["session"].to_pylist(), table["reason"].to_pylist(), strict=True)
+        )
+    }

@@ -1,0 +1,64 @@
+"""Each reason stands for itself, and a code that gets another name leaves every fingerprint as it was."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from novoic_assets.fingerprints import Verbatim, fingerprint
+from novoic_assets.reasons import DESCRIPTIONS, OK, PAIRING_MARKS, RENAMED, Reason, first_code
+from novoic_assets.sessions.formats import registered
+
+
+def test_every_reason_has_a_description_of_its_own() -> None:
+    assert set(DESCRIPTIONS) == set(Reason)
+    assert len(set(DESCRIPTIONS.values())) == len(Reason)
+
+
+def test_the_page_on_formats_names_every_reason_and_every_transcript_format() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "data-formats.md").read_text()
+    codes = re.findall(r"`(\w+)`", page.partition("## Reason codes")[2].partition("## What comes out")[0])
+    assert {reason.value for reason in Reason} <= set(codes)
+    for form in registered.OWN:
+        assert f"| `{form.name}` | {', '.join(f'`{extension}`' for extension in form.extensions)} |" in page
+
+
+def test_a_renamed_code_leads_to_a_reason_and_is_none_itself() -> None:
+    assert {"malformed_xml", "forbidden_xml"} <= set(RENAMED)
+    assert set(RENAMED.values()) <= {reason.value for reason in Reason}
+    assert not set(RENAMED) & {reason.value for reason in Reason}
+    assert len(set(RENAMED.values())) == len(RENAMED)
+
+
+def test_fingerprints_know_a_code_by_its_first_name() -> None:
+    assert first_code("malformed_transcript") == "malformed_xml"
+    assert first_code("forbidden_markup") == "forbidden_xml"
+    assert first_code(OK) == OK
+    assert {first_code(reason.value) for reason in Reason if reason.value not in RENAMED.values()} == {
+        reason.value for reason in Reason if reason.value not in RENAMED.values()
+    }
+
+
+# From when the code, and the member of the enum, were hashed themselves.
+TEXT = {
+    "malformed_transcript": "a48b478b7d3c5d701e30bec47d181079",
+    "forbidden_markup": "8b267d8302ac47d9e00e490ebc568a8c",
+    "no_words": "5f75009c7a41a1fbdb8220ccfbc54ced",
+}
+AUDIO = {
+    Reason.NO_AUDIO: "5499cf54f42e27bb1dbe9626b3d6dcd8",
+    Reason.AMBIGUOUS_AUDIO: "6fa9e76ebc2c3ac3141c1b6e4057a4e1",
+    Reason.NO_TRANSCRIPT: "f0c49726e7f096f8fc0c5ae582cfb7b1",
+    Reason.TRANSCRIPT_REFUSED: "476d591dbb95808e0d2889b9c8491123",
+}
+
+
+@pytest.mark.parametrize(("code", "before"), TEXT.items())
+def test_the_fingerprint_of_a_refused_transcript_is_what_it_was(code: str, before: str) -> None:
+    assert fingerprint(first_code(code), None, None, None) == before
+
+
+@pytest.mark.parametrize(("reason", "before"), AUDIO.items())
+def test_the_fingerprint_of_a_session_that_is_not_whole_is_what_it_was(reason: Reason, before: str) -> None:
+    assert set(PAIRING_MARKS) == set(AUDIO)
+    assert fingerprint("decoder", Verbatim(PAIRING_MARKS[reason]), None, "audio/a.wav 1 etag") == before
