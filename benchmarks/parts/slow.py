@@ -14,7 +14,7 @@ _FAMILIES: Final = f"{TWO_FAMILIES},-word_vector,benchmarks.slow_family:SLOW"
 
 
 def _run(bench: Bench) -> Figures:
-    sessions = 8 if bench.short else 20
+    sessions = 12 if bench.short else 20
     runs: dict[str, Figures] = {}
     with bench.scratch("slow") as folder:
         write_corpus(folder / "raw", bench.voices, sessions, [_SECONDS] * sessions)
