@@ -334,7 +334,7 @@ def test_our_own_failure_on_a_session_costs_that_session_and_quotes_nothing(
                     raise ZeroDivisionError("canary")
                 return family.compute(conversation, speaker)
 
-            return replace(family, compute=compute)
+            return replace(family, compute=compute, version="broken")
 
         monkeypatch.setattr(catalogue, "TEXT_FAMILIES", {**catalogue.TEXT_FAMILIES, "word_vector": broken})
     else:
