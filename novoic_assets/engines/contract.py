@@ -17,6 +17,10 @@ class SessionFunction(Protocol):
     def schema(self) -> pa.Schema:
         """The rows' columns; one of them is `session`."""
 
+    @property
+    def at_once(self) -> int:
+        """How many tasks it wants in one call, where there are as many; 1 where it does not matter."""
+
     def __call__(self, tasks: pa.RecordBatch, /) -> pa.RecordBatch:
         """A row for each task."""
 
@@ -109,12 +113,25 @@ def limited(function: SessionFunction, batch: pa.RecordBatch) -> pa.RecordBatch:
         return function(batch)
 
 
-def slices(tasks: pa.Table, costs: Sequence[float], count: int) -> list[pa.RecordBatch]:
-    """Cut tasks into at most `count` slices of about equal cost, the dearest first.
+def slices(
+    tasks: pa.Table, costs: Sequence[float], count: int, at_once: int = 1, workers: int = 1
+) -> list[pa.RecordBatch]:
+    """Cut tasks into slices of about equal cost, the dearest first.
 
     The dearest task goes to the slice that has cost least so far, and so on, so that one long recording
     does not hold up a slice full of others.
+
+    Args:
+        tasks: The tasks.
+        costs: Rough seconds of one core that each takes.
+        count: Most slices.
+        at_once: Least tasks of a slice, on average; there may be fewer where else a worker would have no slice.
+        workers: Number of workers that the slices are for.
+
+    Returns:
+        The slices; none is empty.
     """
+    count = min(count, max(workers, tasks.num_rows // at_once))
     count = max(1, min(count, tasks.num_rows))
     members: list[list[int]] = [[] for _ in range(count)]
     totals = [(0.0, number) for number in range(count)]  # a heap: the slice that has cost least so far is first

@@ -55,14 +55,15 @@ class PoolEngine:
     ) -> Iterator[pa.RecordBatch]:
         """Apply a function to tasks, as `SessionEngine.map` says."""
         if self._workers == 1 or (self._pool is None and max(left, sum(costs)) < _INLINE_SECONDS):
-            for piece in slices(tasks, costs, _SLICES_PER_WORKER):
+            for piece in slices(tasks, costs, _SLICES_PER_WORKER, function.at_once):
                 yield limited(function, piece)
             return
 
         def run(pieces: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
             return self._run(function, pieces)
 
-        yield from outlive_deaths(run, slices(tasks, costs, self._workers * _SLICES_PER_WORKER), function)
+        pieces = slices(tasks, costs, self._workers * _SLICES_PER_WORKER, function.at_once, self._workers)
+        yield from outlive_deaths(run, pieces, function)
 
     def _run(self, function: SessionFunction, pieces: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
         if self._pool is None:

@@ -93,7 +93,8 @@ class SparkEngine:
         """Apply a function to tasks, as `SessionEngine.map` says."""
         if tasks.num_rows == 0:
             return
-        pieces = slices(tasks, costs, self.parallelism * _SLICES_PER_CORE)
+        cores = self.parallelism
+        pieces = slices(tasks, costs, cores * _SLICES_PER_CORE, function.at_once, cores)
         session = self._session
 
         def run(pieces: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:

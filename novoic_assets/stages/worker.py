@@ -25,6 +25,11 @@ class SessionWorker(ABC):
 
     schema: ClassVar[pa.Schema]
 
+    @property
+    def at_once(self) -> int:
+        """How many sessions it wants at once."""
+        return 1
+
     @abstractmethod
     def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
         """The rows of some tasks, with their outcomes.
@@ -163,10 +168,14 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
     def columns(self, task: Task, session: _Opened) -> Row:
         """The columns of a session's row, without its outcome."""
 
+    @property
+    def at_once(self) -> int:
+        """As many sessions as the largest batch takes."""
+        return max((batches.sessions for _, batches in self._batched()), default=1)
+
     def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
         """The rows of some tasks; only the sessions of one batch are held in memory at once."""
-        at_once = max((batches.sessions for _, batches in self._batched()), default=1)
-        for group in chunked(tasks, at_once):
+        for group in chunked(tasks, self.at_once):
             yield from self._rows(group)
 
     def start(self, family: _Family, batches: Batches[Any]) -> Any:  # noqa: ANN401 - the function of a batch, whatever its sessions are

@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
 class Look:
     """A session function that tells where it ran."""
 
+    at_once: int = 1
     schema: ClassVar[pa.Schema] = SCHEMA
 
     def __call__(self, tasks: pa.RecordBatch, /) -> pa.RecordBatch:

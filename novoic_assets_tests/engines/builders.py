@@ -27,6 +27,7 @@ class Function:
     """A session function out of a plain one."""
 
     call: Callable[[pa.RecordBatch], pa.RecordBatch]
+    at_once: int = 1
     schema: ClassVar[pa.Schema] = SCHEMA
 
     def __call__(self, tasks: pa.RecordBatch, /) -> pa.RecordBatch:
@@ -60,6 +61,12 @@ def squares(batch: pa.RecordBatch) -> pa.RecordBatch:
 def process_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The process that each task ran in."""
     return pa.RecordBatch.from_pydict({"session": batch["session"], "n": [os.getpid()] * len(batch)}, schema=SCHEMA)
+
+
+def slow_process_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """As above, slowly enough that another worker has its turn."""
+    time.sleep(0.1)
+    return process_ids(batch)
 
 
 def blas_threads(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -40,6 +40,23 @@ def test_little_work_is_done_in_this_process() -> None:
     assert set(run(builders.process_ids, TASKS, LITTLE).values()) == {os.getpid()}
 
 
+def test_twenty_sessions_of_half_a_second_are_worth_two_workers() -> None:
+    found = set(run(builders.slow_process_ids, {f"S{number}": number for number in range(20)}, 0.5).values())
+    assert len(found) == 2
+    assert os.getpid() not in found
+
+
+def test_little_work_is_done_by_workers_where_much_is_left() -> None:
+    """What is left decides, and not how much of it comes at once."""
+    with PoolEngine(2) as engine:
+        first, rest = (builders.rows({f"S{number}": number}) for number in range(2))
+        function = builders.Function(builders.process_ids)
+        (early,) = engine.map(function, first, [0.01], left=60.0)
+        (late,) = engine.map(function, rest, [0.01], left=0.01)
+    assert os.getpid() not in early["n"].to_pylist()
+    assert os.getpid() not in late["n"].to_pylist()  # workers that were started go on
+
+
 def test_one_worker_is_this_process() -> None:
     assert set(run(builders.process_ids, TASKS, MUCH, workers=1).values()) == {os.getpid()}
 
@@ -135,6 +152,24 @@ def test_slices_are_a_balanced_partition_of_the_tasks(costs: list[float], count:
 def test_a_long_recording_does_not_hold_up_a_slice_of_others() -> None:
     tasks = builders.rows({f"S{index}": index for index in range(5)})
     assert sorted(piece["n"].to_pylist() for piece in slices(tasks, [1, 1, 1, 1, 4], 2)) == [[0, 1, 2, 3], [4]]
+
+
+@pytest.mark.parametrize(
+    ("n", "at_once", "workers", "expected"),
+    [
+        (64, 1, 2, 16),  # nothing is asked for
+        (64, 8, 2, 8),
+        (64, 64, 1, 1),
+        (64, 64, 2, 2),  # each worker has something to do
+        (3, 64, 8, 3),
+        (1_000, 8, 2, 16),
+    ],
+)
+def test_slices_hold_as_many_tasks_as_the_function_wants_at_once(
+    n: int, at_once: int, workers: int, expected: int
+) -> None:
+    tasks = builders.rows({f"S{index:04}": index for index in range(n)})
+    assert len(slices(tasks, [1.0] * n, 16, at_once, workers)) == expected
 
 
 def test_slices_keep_rows_whole_when_tasks_come_in_chunks() -> None:
