@@ -21,8 +21,8 @@ from novoic_assets.training.files.entry import DatasetFiles
 from novoic_assets.training.files.manifest import MANIFEST
 from novoic_assets.training.load import load_dataset
 from novoic_assets.training.versions import mark_of, read_mark, read_version, version_folder, write_version
-from novoic_assets_tests.lab import BucketLab
 from novoic_assets_tests.installed import installed
+from novoic_assets_tests.lab import BucketLab
 from novoic_assets_tests.training.builders import (
     AD_VS_HC,
     PSEUDONYMS,
@@ -313,17 +313,17 @@ def test_without_packages_no_version_is_looked_for(store: Storage, monkeypatch: 
 FAILING = {
     "it raises": ("1 / 0", r"\(ZeroDivisionError at lab_card\.py:5\)"),
     "it raises with a text": ("raise ValueError('speaker_S001')", r"\(ValueError at lab_card\.py:5\)"),
-    "a folder in a name": ("return {'../card.json': b''}", "a name with other characters than"),
-    "an absolute path": ("return {'/card.json': b''}", "a name with other characters than"),
-    "a hidden file": ("return {'.card': b''}", "a name with other characters than"),
-    "a name that is none": ("return {3: b''}", "a name with other characters than"),
-    "the file of another kind": ("return {'arrays.npz': b''}", "a name that is taken"),
-    "the file of another kind, in upper case": ("return {'Train.Parquet': b''}", "a name that is taken"),
-    "the manifest": ("return {'manifest.json': b''}", "a name that is taken"),
-    "a mark": ("return {'arrays.written.json': b''}", "the name of a mark"),
-    "two names that differ in case": ("return {'card.md': b'', 'Card.md': b''}", "a name that is taken"),
-    "text": ("return {'card.md': '# card'}", "something else than bytes by file name"),
-    "nothing": ("return None", "something else than bytes by file name"),
+    "a folder in a name": ("return {'../card.json': b''}", "a file name may have"),
+    "an absolute path": ("return {'/card.json': b''}", "a file name may have"),
+    "a hidden file": ("return {'.card': b''}", "a file name may have"),
+    "a name that is none": ("return {3: b''}", "a file name may have"),
+    "the file of another kind": ("return {'arrays.npz': b''}", "another file already has"),
+    "the file of another kind, in upper case": ("return {'Train.Parquet': b''}", "another file already has"),
+    "the manifest": ("return {'manifest.json': b''}", "another file already has"),
+    "a mark": ("return {'arrays.written.json': b''}", r"may not end in \.written\.json"),
+    "two names that differ in case": ("return {'card.md': b'', 'Card.md': b''}", "another file already has"),
+    "text": ("return {'card.md': '# card'}", "must return a mapping of file names to bytes"),
+    "nothing": ("return None", "must return a mapping of file names to bytes"),
     "an array that it changes": ("published.arrays['y'][:] = 0", r"\(ValueError at lab_card\.py:5\)"),
 }
 
@@ -370,7 +370,9 @@ def test_two_packages_cannot_have_one_file(store: Storage, tmp_path: Path) -> No
     points = {ENTRY_POINTS: {"one": "lab_card:ONE", "two": "lab_card:TWO"}}
     with installed(tmp_path / "site", "lab_card", source, points):
         descriptions = [put(store)["files_written"].description for _ in range(2)]
-    assert set(descriptions) == {"1 kind of file could not be written: two (it gives a file a name that is taken)"}
+    assert set(descriptions) == {
+        "1 kind of file could not be written: two (another file already has one of its file names)"
+    }
     assert (folder_of(store) / "card.json").read_bytes() == b"one"
 
 
@@ -380,7 +382,10 @@ def test_two_packages_cannot_have_one_file(store: Storage, tmp_path: Path) -> No
         ("raise RuntimeError('speaker_S001')", "the entry point card of .* cannot be imported .RuntimeError."),
         ("CARD = 3", "is not an object of DatasetFiles"),
         (CARD.replace('"card", write', '"arrays", write'), "two kinds of file have the same name"),
-        (CARD.replace('"card", write', '"../card", write'), "other characters than a-z, 0-9 and _"),
+        (
+            CARD.replace('"card", write', '"../card", write'),
+            "whose name is not a letter a-z, followed by a-z, 0-9 and _",
+        ),
     ],
 )
 def test_a_package_that_does_not_fit_is_a_warning(store: Storage, tmp_path: Path, source: str, said: str) -> None:

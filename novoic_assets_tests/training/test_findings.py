@@ -95,7 +95,7 @@ def test_an_empty_dataset_warns_and_fails_nobody() -> None:
 
 def test_a_class_that_is_missing_is_named() -> None:
     found = check(*changed("y", lambda array: array * 0))
-    assert found["both_classes"].description == "none in train cases, test cases"
+    assert found["both_classes"].description == "no train cases, no test cases"
 
 
 def test_no_description_names_anybody() -> None:
