@@ -1,13 +1,13 @@
 """A sample corpus that anybody may have: invented patients, conversations and voices in the real input format.
 
-Cases and controls are drawn from the same distributions, save for a shift of the cases' parameters that `effect`
-scales (`people.draw_habits` and `people.draw_voice` give the sizes). Cases say more fillers, pause more often and
-for longer, use more pronouns, vaguer and less varied words, repeat more and speak more slowly; their voices are
-lower, flatter, breathier and a little less regular. Mild cases differ by less. With an effect of 0 nothing but the
-metadata tells the classes apart. Ages, genders, splits, scenes, investigators, microphones, noise and lengths are
-independent of the class.
+Cases and controls have the same distributions, except that `effect` scales a shift of the cases' parameters
+(`people.draw_habits` and `people.draw_voice` give the sizes). Cases say more fillers, pause more often and for longer,
+use more pronouns and vaguer, less varied words, repeat more and speak more slowly. Their voices are lower, flatter,
+breathier and a little less regular. Mild cases differ by less. With an effect of 0, only the metadata separate the
+classes. Age, gender, split, scene, investigator, microphone, noise and length do not depend on the class.
 
-What a session holds depends on the seed, its patient and its number alone, never on the workers or their order.
+The content of a session depends only on its patient, its number, the seed, the effect, the mean length and the sample
+rate, never on the other sessions, the workers or their order.
 """
 
 import csv
@@ -37,25 +37,25 @@ INVESTIGATORS = 5
 SESSIONS_PER_PATIENT = 6 / 5
 SAMPLE_RATES = (8_000, 48_000)  # Hz
 NOISE_FLOORS = (-88.0, -77.0)  # dB relative to full scale
-LARGEST_EFFECT = 5.0  # beyond it, hardly a word would be left between fillers and pauses
+LARGEST_EFFECT = 5.0  # beyond it, fillers and pauses leave hardly a word
 HIGHEST_PEAK = 0.98  # of full scale
 FEWEST_MINUTES_FOR_A_POOL = 5.0  # starting workers takes longer than speaking this much
 
-# The first number of each seed's key, so that no two kinds of draws share their randomness.
+# The first number of each seed's key, so that no two kinds of draws share randomness.
 _PATIENTS, _HABITS, _VOICES, _INVESTIGATORS, _ORDER, _SESSIONS = range(6)
 
 
 @dataclass(frozen=True)
 class CorpusSettings:
-    """What corpus to make.
+    """The settings of a corpus.
 
     Attributes:
-        sessions: number of recordings.
-        patients: number of patients, never more than sessions; None for five to every six sessions.
-        minutes: mean length of a session in min.
-        seed: the same seed gives the same files.
-        sample_rate: of the recordings in Hz.
-        effect: how far cases lie from controls; 0 for not at all, 1 for clearly but not perfectly told apart.
+        sessions: Number of recordings.
+        patients: Number of patients, at most one for each session; None for five to every six sessions.
+        minutes: Mean length of a session in min.
+        seed: Equal seeds give equal files.
+        sample_rate: Sample rate of the recordings in Hz.
+        effect: How far cases lie from controls: 0 for not at all, 1 for clearly but not perfectly separable.
     """
 
     sessions: int = 72
@@ -68,12 +68,12 @@ class CorpusSettings:
 
 @dataclass(frozen=True)
 class CorpusSummary:
-    """What was made.
+    """The size of a corpus.
 
     Attributes:
-        patients: number of patients.
-        sessions: number of recordings.
-        seconds: length of all recordings together in s.
+        patients: Number of patients.
+        sessions: Number of recordings.
+        seconds: Total length of the recordings in s.
     """
 
     patients: int
@@ -83,11 +83,11 @@ class CorpusSummary:
 
 @dataclass(frozen=True)
 class Session:
-    """A session to be made.
+    """A session to make.
 
     Attributes:
-        number: from 1.
-        patient: who is recorded.
+        number: The number of the session, from 1.
+        patient: The patient who is recorded.
     """
 
     number: int
@@ -95,48 +95,53 @@ class Session:
 
     @property
     def sessionid(self) -> str:
-        """The name of its files."""
+        """The id of the session, and the stem of its files' names."""
         return f"SYN{self.number:05d}"
 
 
 def check_settings(settings: CorpusSettings) -> None:
-    """Refuse settings that make no sense.
+    """Refuse settings outside their ranges.
 
     Args:
-        settings: what corpus to make.
+        settings: The settings of the corpus.
 
     Raises:
-        NovoicError: if one does not.
+        NovoicError: A setting is outside its range.
     """
     lowest, highest = SAMPLE_RATES
     if settings.sessions < 1:
-        raise NovoicError("A sample corpus needs at least one session.")
+        raise NovoicError("a sample corpus needs at least one session")
     if settings.patients is not None and settings.patients < 1:
-        raise NovoicError("A sample corpus needs at least one patient.")
+        raise NovoicError("a sample corpus needs at least one patient")
     if not 0 < settings.minutes < math.inf:
-        raise NovoicError("The minutes of a sample session must be more than 0.")
+        raise NovoicError("the minutes of a sample session must be more than 0")
     if settings.seed < 0:
-        raise NovoicError("The seed of a sample corpus must be 0 or more.")
+        raise NovoicError("the seed of a sample corpus must be 0 or more")
     if not lowest <= settings.sample_rate <= highest:
-        raise NovoicError(f"The sample rate of a sample corpus must be between {lowest} and {highest} Hz.")
+        raise NovoicError(f"the sample rate of a sample corpus must be between {lowest} and {highest} Hz")
     if not 0 <= settings.effect <= LARGEST_EFFECT:
-        raise NovoicError(f"The effect of a sample corpus must be between 0 and {LARGEST_EFFECT:g}.")
+        raise NovoicError(f"the effect of a sample corpus must be between 0 and {LARGEST_EFFECT:g}")
 
 
 def _rng(settings: CorpusSettings, *key: int) -> np.random.Generator:
-    # The key makes the sequence that SeedSequence.spawn would, without spawning all those before it.
+    # The key gives the same sequence as SeedSequence.spawn, without spawning all earlier ones.
     return np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=key))
 
 
 def plan_corpus(settings: CorpusSettings) -> tuple[tuple[InventedPatient, ...], tuple[Session, ...]]:
-    """Draw who is recorded in which session, without making any.
+    """Draw the patients and the patient of each session, without making any session.
 
     Args:
-        settings: what corpus to make.
+        settings: The settings of the corpus.
 
     Returns:
-        The patients, and the sessions in the order of their numbers. Every patient has a session; the sessions that
-        remain are dealt out evenly.
+        The patients, and the sessions in the order of their numbers. Every patient has a session; the remaining
+        sessions are spread evenly.
+
+    Example:
+        >>> patients, sessions = plan_corpus(CorpusSettings(sessions=6))
+        >>> len(patients), [session.sessionid for session in sessions[:2]]
+        (5, ['SYN00001', 'SYN00002'])
     """
     wanted = settings.patients or max(1, round(settings.sessions / SESSIONS_PER_PATIENT))
     patients = draw_patients(min(wanted, settings.sessions), _rng(settings, _PATIENTS))
@@ -148,7 +153,7 @@ def plan_corpus(settings: CorpusSettings) -> tuple[tuple[InventedPatient, ...], 
 
 
 def _session_rngs(session: Session, settings: CorpusSettings) -> tuple[np.random.Generator, ...]:
-    """Randomness for a session's conversation and for its recording, apart from each other."""
+    """Independent randomness for a session's conversation and for its recording."""
     return tuple(_rng(settings, _SESSIONS, session.number, i) for i in range(2))
 
 
@@ -163,11 +168,11 @@ def _investigator_number(session: Session, settings: CorpusSettings) -> int:
 
 
 def make_script(session: Session, settings: CorpusSettings) -> Script:
-    """Make up what is said in a session.
+    """Make up the conversation of a session.
 
     Args:
-        session: which.
-        settings: of the corpus.
+        session: The session.
+        settings: The settings of the corpus.
 
     Returns:
         The script.
@@ -181,15 +186,15 @@ def make_script(session: Session, settings: CorpusSettings) -> Script:
 
 
 def make_recording(session: Session, script: Script, settings: CorpusSettings) -> Samples:
-    """Speak what is said in a session.
+    """Speak the conversation of a session.
 
     Args:
-        session: which.
-        script: what is said in it.
-        settings: of the corpus.
+        session: The session.
+        script: Its conversation.
+        settings: The settings of the corpus.
 
     Returns:
-        Samples of shape (samples,), full scale being 1.
+        Samples relative to full scale, shape (samples,).
     """
     _, rng = _session_rngs(session, settings)
     patient = session.patient
@@ -222,11 +227,11 @@ def transcript_xml(session: Session, script: Script) -> bytes:
     """Write a script as a transcript.
 
     Args:
-        session: which.
-        script: what is said in it.
+        session: The session.
+        script: Its conversation.
 
     Returns:
-        The XML file's bytes.
+        The bytes of the XML file.
     """
     speakerids = {PATIENT: session.patient.speakerid, INVESTIGATOR: INVESTIGATOR_ID}
     root = etree.Element("root")
@@ -322,22 +327,26 @@ def write_corpus(
     """Write a sample corpus in the input format.
 
     Args:
-        folder: where; made if it is not there.
-        settings: what corpus to make.
-        progress: called after each session with the numbers of sessions done and of all sessions.
-        workers: number of processes; None for one per processor, or this process alone for a few minutes of audio.
+        folder: The folder to write; it is created if it is missing.
+        settings: The settings of the corpus.
+        progress: Called after each session with the number of finished sessions and of all sessions.
+        workers: Number of processes. None for one for each processor, or for this process alone if there are only a
+            few minutes of audio.
 
     Returns:
-        What was made.
+        The size of the corpus.
 
     Raises:
-        NovoicError: if the folder holds a corpus already, cannot be written, or the settings make no sense.
+        NovoicError: The folder already holds a corpus, or a setting is outside its range.
+        StorageError: The folder cannot be written.
     """
     check_settings(settings)
     if workers is not None and workers < 1:
-        raise NovoicError("A sample corpus needs at least one worker.")
+        raise NovoicError("a sample corpus needs at least one worker")
     if any((folder / name).exists() for name in ("metadata.csv", "audio", "text")):
-        raise NovoicError("The folder already holds a corpus; a sample corpus is never written over one.")
+        raise NovoicError(
+            "the folder already holds a corpus, and a sample corpus never replaces one; choose another folder"
+        )
     if workers is None:
         is_little = settings.sessions * settings.minutes < FEWEST_MINUTES_FOR_A_POOL
         workers = 1 if is_little else min(os.cpu_count() or 1, settings.sessions)
@@ -357,5 +366,7 @@ def write_corpus(
                     progress(done, len(sessions))
         _write_metadata(folder, patients)
     except (OSError, soundfile.LibsndfileError) as error:
-        raise StorageError("The folder for the sample corpus cannot be written.") from error
+        raise StorageError(
+            "the folder for the sample corpus cannot be written; check its path, its permissions and the free space"
+        ) from error
     return CorpusSummary(len(patients), len(sessions), seconds)

@@ -1,7 +1,7 @@
-"""Who speaks in the sample corpus: the patients, and how each person talks and sounds.
+"""The people of the sample corpus: the patients, and how each person talks and sounds.
 
-A case differs from a control only by a `shift` of the parameters below, which is 0 for controls, `effect` for cases
-and less for mild cases. Each parameter also varies from person to person, by as much as the classes differ or more.
+Cases differ from controls only by a `shift` of the parameters below. It is 0 for controls, `effect` for cases and less
+for mild cases. Each parameter also varies between people, at least as much as between the classes.
 """
 
 import math
@@ -23,16 +23,16 @@ FEWEST_WITH_TWO_MISSING_MMSE = 40
 
 @dataclass(frozen=True)
 class InventedPatient:
-    """A patient who does not exist: one row of the sample corpus' metadata.
+    """An invented patient: one row of the sample corpus' metadata.
 
     Attributes:
-        number: from 1, in the order of the metadata.
-        age: years.
-        gender: "male" or "female".
-        mmse: 0 to 30, or None where it is missing.
-        is_case: whether `ad_status` is 1.
-        is_mild: whether this is a case with an MMSE above 26.
-        split: "train" or "test".
+        number: The number of the row, from 1.
+        age: Age in years.
+        gender: `male` or `female`.
+        mmse: Mini-Mental State Examination, 0 to 30; None if it is missing.
+        is_case: Whether `ad_status` is 1.
+        is_mild: Whether the patient is a case with an MMSE above 26.
+        split: `train` or `test`.
     """
 
     number: int
@@ -49,7 +49,7 @@ class InventedPatient:
         return f"speaker_SYN{self.number:05d}"
 
     def shift(self, effect: float) -> float:
-        """How far this patient's parameters lie from a control's; `effect` is the size of a full case's shift."""
+        """Return how far this patient's parameters lie from a control's; a full case's shift is `effect`."""
         if not self.is_case:
             return 0.0
         return effect * MILD_SEVERITY if self.is_mild else effect
@@ -60,15 +60,15 @@ class Habits:
     """How a person talks.
 
     Attributes:
-        rate: speed, 1 is usual.
-        filler: probability of "uh" or "um" before a word.
-        um: share of "um" among the fillers.
-        repetition: probability that a word is said twice.
-        pause: probability of a pause after a word.
-        pause_seconds: mean length of a pause in s.
-        pronoun: probability of a pronoun instead of a noun.
-        vague: probability of a vague word ("something", "there") instead of a precise one.
-        narrowness: exponent of the preference for usual words, 0 for none.
+        rate: Speed; 1 is usual.
+        filler: Probability of "uh" or "um" before a word.
+        um: Share of "um" among the fillers.
+        repetition: Probability that a word is said twice.
+        pause: Probability of a pause after a word.
+        pause_seconds: Mean length of a pause in s, beyond the shortest pause.
+        pronoun: Probability of a pronoun instead of a noun.
+        vague: Probability of a vague word ("something", "there") instead of a precise one.
+        narrowness: Exponent of the preference for usual words; 0 for no preference.
     """
 
     rate: float
@@ -87,13 +87,13 @@ class Voice:
     """How a person sounds.
 
     Attributes:
-        f0: mean fundamental frequency in Hz.
-        f0_range: spread of the intonation in semitones.
-        jitter: variation of the glottal period, as a share of it.
-        shimmer: variation of the glottal pulses' amplitude, as a share of it.
-        breath: level of the breath noise in vowels in dB, relative to the voice.
-        tilt: fall of the voice's spectrum in dB per octave.
-        formant_scale: formant frequencies, relative to an average man's.
+        f0: Mean fundamental frequency in Hz.
+        f0_range: Spread of the intonation in semitones.
+        jitter: Variation of the glottal period, as a share of it.
+        shimmer: Variation of the glottal pulses' amplitude, as a share of it.
+        breath: Level of the breath noise in vowels in dB, relative to the voice.
+        tilt: Slope of the voice's spectrum in dB per octave.
+        formant_scale: Formant frequencies, relative to an average man's.
         level: RMS level of speech in dB relative to full scale.
     """
 
@@ -108,7 +108,7 @@ class Voice:
 
 
 def _draw_cell(*, is_case: bool, split: str, size: int, rng: np.random.Generator) -> list[InventedPatient]:
-    """Draw the patients of one class and split, with the shares of ages and mild cases that each cell must have."""
+    """Draw the patients of one class and split, with the required shares of ages and mild cases."""
     is_young = rng.permutation(size) < math.ceil(UNDER_60_SHARE * size)
     mild = max(min(2, size // 4), round(MILD_SHARE * size)) if is_case else 0
     is_mild = rng.permutation(size) < mild
@@ -131,15 +131,16 @@ def _draw_cell(*, is_case: bool, split: str, size: int, rng: np.random.Generator
 
 
 def draw_patients(count: int, rng: np.random.Generator) -> tuple[InventedPatient, ...]:
-    """Draw patients of both classes and splits, in an order that says nothing about either.
+    """Draw patients of both classes and splits, in an order that does not depend on either.
 
     Args:
-        count: how many, at least 1. Half are cases (of an odd number, one more is a control).
-        rng: source of randomness.
+        count: Number of patients, at least 1. Half are cases; of an odd number, one more is a control.
+        rng: Source of randomness.
 
     Returns:
-        Patients numbered from 1. In each class and split a good 30 % are younger than 60 and about 20 % of the cases
-        are mild, as far as the numbers allow; one or two patients' MMSE is missing where there are patients enough.
+        The patients, numbered from 1. In each class and split at least 30 % are younger than 60, and about 20 % of the
+        cases are mild, as far as the numbers allow. The MMSE of one patient is missing from 10 patients on, that of
+        two from 40 on.
     """
     drawn: list[InventedPatient] = []
     for is_case, size in ((False, count - count // 2), (True, count // 2)):
@@ -169,8 +170,8 @@ def draw_habits(rng: np.random.Generator, shift: float) -> Habits:
     """Draw how a person talks.
 
     Args:
-        rng: source of randomness; the same number of draws is taken whatever the shift.
-        shift: how far cases lie from controls, 0 for a control.
+        rng: Source of randomness; the number of draws does not depend on the shift.
+        shift: Distance from the controls; 0 for a control.
 
     Returns:
         The habits.
@@ -193,9 +194,9 @@ def draw_voice(rng: np.random.Generator, gender: str, shift: float) -> Voice:
     """Draw how a person sounds.
 
     Args:
-        rng: source of randomness; the same number of draws is taken whatever the shift.
-        gender: "male" or "female".
-        shift: how far cases lie from controls, 0 for a control.
+        rng: Source of randomness; the number of draws does not depend on the shift.
+        gender: `male` or `female`.
+        shift: Distance from the controls; 0 for a control.
 
     Returns:
         The voice.

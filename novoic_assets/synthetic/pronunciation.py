@@ -1,7 +1,7 @@
-"""From a word's spelling to the sounds that stand for it in the sample recordings.
+"""From a word's spelling to its sounds in the sample recordings.
 
-A few spelling rules: near enough to give each word its own length and its own sounds, not a dictionary. A stop
-(`p`, `t`, `k`, ...) is a closure, whose name ends in `-`, and the burst that opens it.
+A few spelling rules instead of a dictionary suffice to give each word its own length and sounds. A stop (`p`, `t`, `k`,
+...) is a closure, whose name ends in `-`, and the burst that opens it.
 """
 
 from functools import lru_cache
@@ -21,7 +21,7 @@ _WHOLE_WORDS: dict[str, tuple[str, ...]] = {
     "mhm": ("m", "hh", "m"),
 }
 
-# Longest spellings first: the first that fits is taken.
+# Longest spellings first: the first match counts.
 _SPELLINGS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("eigh", ("eh", "ih")),
     ("tion", ("sh", "ah", "n")),
@@ -96,10 +96,14 @@ def pronounce(word: str) -> tuple[str, ...]:
     """Spell a word out as sounds.
 
     Args:
-        word: one lower-case word; punctuation has no sound.
+        word: One lower-case word or punctuation mark.
 
     Returns:
-        The names of its sounds in order, empty for punctuation. Names are those of `voice.PHONES`.
+        The names of its sounds in order, as in `voice.PHONES`; empty for punctuation.
+
+    Example:
+        >>> pronounce("ship")
+        ('sh', 'ih', 'p-', 'p')
     """
     if word in _WHOLE_WORDS:
         return _WHOLE_WORDS[word]
@@ -114,7 +118,7 @@ def pronounce(word: str) -> tuple[str, ...]:
     phones: list[str] = []
     while rest:
         spelling, sounds = next(((s, p) for s, p in _SPELLINGS if rest.startswith(s)), (rest[0], ()))
-        if tuple(phones[-len(sounds) :]) != sounds:  # a doubled letter is one sound
+        if tuple(phones[-len(sounds) :]) != sounds:  # a double letter is one sound
             phones.extend(sounds)
         rest = rest[len(spelling) :]
     return tuple(phones)

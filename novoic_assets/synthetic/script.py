@@ -1,8 +1,8 @@
 """The script of a sample session: what is said, by whom and when.
 
-An investigator asks, a patient describes a picture from templates. A patient's turn is cut into segments by its
-pauses. Now and then a turn begins before the other's has ended (overlapping segments), or the investigator says a
-word within a patient's segment (a mixed segment).
+An investigator asks questions, and a patient describes a picture in sentences made from templates. Pauses cut a
+patient's turn into segments. Sometimes a turn begins before the other speaker's ends (overlapping segments), or the
+investigator says a word within a patient's segment (a mixed segment).
 
 Times are whole milliseconds, so that the transcript's three decimals are exact.
 """
@@ -35,8 +35,8 @@ class Part:
 
     Attributes:
         speaker: `PATIENT` or `INVESTIGATOR`.
-        words: lower-case words and punctuation tokens.
-        durations: length of each word in ms, 0 for punctuation.
+        words: Lower-case words and punctuation marks.
+        durations: Length of each word in ms; 0 for punctuation.
     """
 
     speaker: str
@@ -51,11 +51,11 @@ class Part:
 
 @dataclass(frozen=True)
 class ScriptedSegment:
-    """A stretch of scripted speech without a pause; its parts follow each other immediately.
+    """A stretch of speech without a pause. Its parts follow each other immediately.
 
     Attributes:
-        start: in ms from the start of the recording.
-        parts: one, or several where the speakers change within the segment.
+        start: Start in ms from the start of the recording.
+        parts: One part, or several if the speaker changes within the segment.
     """
 
     start: int
@@ -69,11 +69,11 @@ class ScriptedSegment:
 
 @dataclass(frozen=True)
 class Script:
-    """What is said in a whole session, to be spoken and written down.
+    """The conversation of a session, to be spoken and written down.
 
     Attributes:
-        segments: in the order of their starts.
-        duration: length of the recording in ms, later than every segment's end.
+        segments: The segments in the order of their starts.
+        duration: Length of the recording in ms; no segment ends later.
     """
 
     segments: tuple[ScriptedSegment, ...]
@@ -81,7 +81,7 @@ class Script:
 
 
 def _choose(rng: np.random.Generator, options: Sequence[str], narrowness: float = 0.0) -> str:
-    """Choose one of the options; the first are the likelier, the greater the narrowness."""
+    """Choose one of the options. The greater the narrowness, the likelier are the first ones."""
     weights = np.arange(1, len(options) + 1) ** -narrowness
     return options[int(np.searchsorted(np.cumsum(weights), rng.random() * weights.sum(), side="right"))]
 
@@ -102,7 +102,7 @@ class _Describer:
         """Make up a sentence.
 
         Returns:
-            Its words, the last of which is a full stop.
+            Its words and a full stop.
         """
         template = _choose(self._rng, vocabulary.TEMPLATES, 0.3 * self._habits.narrowness)
         phrases = [self._fill(token[1:-1]) if token.startswith("{") else token for token in template.split()]
@@ -127,7 +127,7 @@ class _Describer:
                 return _choose(self._rng, vocabulary.ADVERBS, self._habits.narrowness)
             case "opener":
                 return _choose(self._rng, vocabulary.OPENERS, self._habits.narrowness)
-        raise ValueError(f"no such slot: {slot}")
+        raise ValueError(f"unknown slot: {slot}")
 
     def _happens(self, probability: float) -> bool:
         return bool(self._rng.random() < probability)
@@ -158,12 +158,13 @@ class _Describer:
 
 
 def _hesitate(words: Sequence[str], habits: Habits, rng: np.random.Generator) -> list[str]:
-    """Put fillers before words, and say words twice, as the habits have it."""
+    """Put fillers before words, and repeat words, as often as the habits say."""
+    uh, um = vocabulary.FILLERS
     said: list[str] = []
     for word in words:
         if word not in PUNCTUATION:
             if rng.random() < habits.filler:
-                said.append("um" if rng.random() < habits.um else "uh")
+                said.append(um if rng.random() < habits.um else uh)
             if rng.random() < habits.repetition:
                 said.append(word)
         said.append(word)
@@ -182,7 +183,7 @@ def _cut_at_pauses(words: Sequence[str], habits: Habits, rng: np.random.Generato
 
 
 def _part(speaker: str, words: Sequence[str], habits: Habits, rng: np.random.Generator) -> Part:
-    """Give each word its length: that of its sounds at the speaker's speed, longer at the end."""
+    """Give each word the length of its sounds at the speaker's speed, and the last word more."""
     durations = []
     spoken = [i for i, word in enumerate(words) if word not in PUNCTUATION]
     for i, word in enumerate(words):
@@ -206,7 +207,7 @@ class _Timeline:
         self.segments: list[ScriptedSegment] = []
 
     def add(self, parts: Sequence[Part]) -> None:
-        """Place a segment now and move to its end."""
+        """Place a segment at the present time and move on to its end."""
         segment = ScriptedSegment(self.now, tuple(parts))
         self.segments.append(segment)
         self.now = segment.end
@@ -216,11 +217,11 @@ class _Timeline:
         self.now += ms
 
     def interrupt(self, parts: Sequence[Part], share: float) -> None:
-        """Place a segment so that it begins before the last one ends.
+        """Place a segment that begins before the last one ends.
 
         Args:
-            parts: the segment's.
-            share: length of the overlap as a share of the shorter of the two segments, below 1.
+            parts: The parts of the segment.
+            share: Length of the overlap as a share of the shorter of the two segments, below 1.
         """
         last = self.segments[-1]
         shorter = min(last.end - last.start, sum(part.duration for part in parts))
@@ -229,7 +230,7 @@ class _Timeline:
 
 
 def _add_first(timeline: _Timeline, parts: Sequence[Part], rng: np.random.Generator) -> None:
-    """Place the first segment of a turn: mostly after a short silence, sometimes over the other's last words."""
+    """Place the first segment of a turn, mostly after a short silence, sometimes over the other's last words."""
     if timeline.segments and rng.random() < OVERLAP_SHARE:
         timeline.interrupt(parts, share=float(rng.uniform(0.3, 0.7)))
         return
@@ -241,13 +242,13 @@ def _add_first(timeline: _Timeline, parts: Sequence[Part], rng: np.random.Genera
 def _patient_parts(
     words: Sequence[str], habits: Habits, investigator: Habits, rng: np.random.Generator
 ) -> tuple[Part, ...]:
-    """Say a run of words, sometimes with a word of the investigator's within the segment."""
+    """Say a run of words, sometimes with a word of the investigator within the segment."""
     if rng.random() >= MIXED_SHARE:
         return (_part(PATIENT, words, habits, rng),)
     spoken = sum(word not in PUNCTUATION for word in words)
     cut = int(rng.integers(1, spoken, endpoint=True))
     backchannel = _choose(rng, vocabulary.BACKCHANNELS).split()
-    # With punctuation alone left over, the investigator has the last word.
+    # If only punctuation is left over, the investigator has the last word.
     before, after = (words[:cut], words[cut:]) if cut < spoken else (words, [])
     parts = [_part(PATIENT, before, habits, rng), _part(INVESTIGATOR, backchannel, investigator, rng)]
     if after:
@@ -256,20 +257,20 @@ def _patient_parts(
 
 
 def write_script(seconds: float, patient: Habits, investigator: Habits, rng: np.random.Generator) -> Script:
-    """Make up what is said in a session.
+    """Make up the conversation of a session.
 
     Args:
-        seconds: about how long it is to be, in s. Each speaker says something however short that is.
-        patient: how the patient talks.
-        investigator: how the investigator talks.
-        rng: source of randomness.
+        seconds: Approximate length in s. Each speaker says something, however short that is.
+        patient: How the patient talks.
+        investigator: How the investigator talks.
+        rng: Source of randomness.
 
     Returns:
         The script.
     """
     describer = _Describer(patient, rng)
     prompts = [vocabulary.PROMPTS[i] for i in rng.permutation(len(vocabulary.PROMPTS))]
-    # A sentence that would overshoot by more than it undershoots without it is not begun.
+    # Begin no sentence that would overshoot by more than the script falls short without it.
     last_start = 1000 * seconds - TYPICAL_SENTENCE_MS / 2
     timeline = _Timeline(start=int(rng.integers(100, 600)))
     turns = 0

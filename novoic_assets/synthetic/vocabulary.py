@@ -1,7 +1,7 @@
-"""The words of the sample conversations: an everyday scene, described for an investigator.
+"""The words of the sample conversations, in which a patient describes an everyday scene for an investigator.
 
-Nouns stand in order from the most to the least usual, because a narrow vocabulary keeps to the front of a list.
-A template's words in braces are slots that the conversation fills.
+Lists of words go from the most to the least usual, because a narrow vocabulary keeps to the front of a list. The words
+in braces are the slots of a template, which the conversation fills.
 """
 
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ class Scene:
     """One picture to describe.
 
     Attributes:
-        women: singular nouns for female people, usual ones first.
-        men: singular nouns for male people, usual ones first.
-        things: singular countable nouns, usual ones first.
-        places: phrases that say where, usual ones first.
-        doing: what people do to things ("washing"), usual ones first.
-        acting: what people do without an object ("laughing"), usual ones first.
+        women: Singular nouns for women and girls, usual ones first.
+        men: Singular nouns for men and boys, usual ones first.
+        things: Singular countable nouns, usual ones first.
+        places: Phrases that say where, usual ones first.
+        doing: Participles with an object ("washing"), usual ones first.
+        acting: Participles without an object ("laughing"), usual ones first.
     """
 
     women: tuple[str, ...]

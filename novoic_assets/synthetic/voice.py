@@ -1,9 +1,9 @@
 """Speech-like sound for words: glottal pulses and noise, shaped by formants.
 
-The source (a train of pulses, and noise for breath and fricatives) is cut into overlapping frames of 20 ms. Each
-frame's spectrum is multiplied by that of a sum of damped sinusoids, one per formant, whose frequencies glide from
-sound to sound, and the frames are added up again. It is no natural speech, but has pitch, loudness, vowels and
-consonants where the transcript says.
+The source (a train of pulses, and noise for breath and fricatives) is cut into overlapping frames of 20 ms. The
+spectrum of each frame is multiplied by that of a sum of damped sinusoids, one for each formant, whose frequencies glide
+from sound to sound. The frames are then added up. The result is not natural speech, but it has pitch, loudness, vowels
+and consonants where the transcript says.
 """
 
 from collections.abc import Sequence
@@ -34,11 +34,11 @@ class Phone:
     """A sound.
 
     Attributes:
-        seconds: its usual length in s.
-        formants: the first three formants of an average man in Hz.
-        voicing: amplitude of the voice, 1 in a vowel.
-        noise: amplitude of the noise, on the same scale.
-        band: centre and half-width of the noise's band in Hz; None for noise that passes through the formants.
+        seconds: Usual length in s.
+        formants: The first three formants of an average man in Hz.
+        voicing: Amplitude of the voice; about 1 in a vowel.
+        noise: Amplitude of the noise, on the same scale.
+        band: Centre and half-width of the noise's band in Hz; None for noise that passes through the formants.
     """
 
     seconds: float
@@ -97,7 +97,7 @@ _SECONDS = np.array([phone.seconds for phone in PHONES.values()])  # (phones,) s
 
 @lru_cache(maxsize=8)
 def _frequencies(sample_rate: int) -> Samples:
-    """The frequencies of a frame's spectrum in Hz; a frame is padded to four hops, for what rings on after it."""
+    """The frequencies of a frame's spectrum in Hz. A frame is padded to four hops, as formants ring on after it."""
     hop = sample_rate // FRAMES_PER_SECOND
     return np.fft.rfftfreq(4 * hop, 1 / sample_rate).astype(np.float32)
 
@@ -123,9 +123,9 @@ def _lay_out(words: Sequence[str], durations: Sequence[int], size: int) -> tuple
     """Place the sounds of words in time.
 
     Args:
-        words: words and punctuation.
-        durations: length of each in ms.
-        size: length of the whole in samples.
+        words: Words and punctuation.
+        durations: Length of each in ms.
+        size: Total length in samples.
 
     Returns:
         The index in `PHONES` of each sound, shape (sounds,), and the edges between them in samples, shape
@@ -136,7 +136,7 @@ def _lay_out(words: Sequence[str], durations: Sequence[int], size: int) -> tuple
     for word, duration in zip(words, durations, strict=True):
         indices = [_NAMES.index(phone) for phone in pronounce(word)]
         if not phones and indices and _NAMES[indices[0]].endswith("-"):
-            indices = indices[1:]  # a closure at the very start would be heard as a late start
+            indices = indices[1:]  # a closure at the very start would sound like a late start
         if indices:
             weights = _SECONDS[indices]
             phones += indices
@@ -148,14 +148,14 @@ def _lay_out(words: Sequence[str], durations: Sequence[int], size: int) -> tuple
 def _pulses(
     centres: NDArray[np.float64], size: int, voice: Voice, sample_rate: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Time the glottal pulses: falling pitch with an accent on each sound, and jitter.
+    """Time the glottal pulses: a falling pitch with an accent on each sound, and jitter.
 
     Args:
-        centres: middles of the sounds in samples, shape (sounds,).
-        size: length in samples.
-        voice: whose.
-        sample_rate: in Hz.
-        rng: source of randomness.
+        centres: Middles of the sounds in samples, shape (sounds,).
+        size: Length in samples.
+        voice: The voice.
+        sample_rate: Sample rate in Hz.
+        rng: Source of randomness.
 
     Returns:
         Times of the pulses in samples and their amplitudes, for unit power, both of shape (pulses,).
@@ -177,9 +177,9 @@ def _formant_spectra(formants: NDArray[np.float64], voice: Voice, sample_rate: i
     """The spectra of sums of damped sinusoids, of unit RMS.
 
     Args:
-        formants: frequencies in Hz for an average man, shape (frames, 5).
-        voice: whose vocal tract and spectral tilt apply.
-        sample_rate: in Hz. Formants above half of it are left out.
+        formants: Frequencies in Hz for an average man, shape (frames, 5).
+        voice: The voice whose vocal tract and spectral tilt apply.
+        sample_rate: Sample rate in Hz. Formants above half of it are left out.
 
     Returns:
         Complex spectra, shape (frames, frequencies).
@@ -201,7 +201,7 @@ def _formant_spectra(formants: NDArray[np.float64], voice: Voice, sample_rate: i
 
 
 def _frames(signal: Samples, hop: int, count: int) -> Spectra:
-    """Spectra of Hann-windowed frames, two hops long and padded to four; frame k is centred on hop k."""
+    """Spectra of Hann-windowed frames, two hops long and padded to four. Frame k is centred on hop k."""
     padded = np.zeros((count + 1) * hop, np.float32)
     padded[hop : hop + len(signal)] = signal
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * hop)[::hop]
@@ -221,16 +221,16 @@ def say(
     """Speak words without a break, audible from the first sample to the last.
 
     Args:
-        words: words and punctuation; at least one word.
-        durations: length of each in ms, which are scaled to fit `size`.
-        size: length in samples.
-        voice: whose voice.
-        channel: gain of the recording over frequency, from `draw_channel`.
-        sample_rate: in Hz.
-        rng: source of randomness.
+        words: Words and punctuation; at least one word.
+        durations: Length of each in ms; they are scaled to fit `size`.
+        size: Length in samples.
+        voice: The speaker's voice.
+        channel: Gain of the recording over frequency, from `draw_channel`.
+        sample_rate: Sample rate in Hz.
+        rng: Source of randomness.
 
     Returns:
-        Samples of shape (size,), full scale being 1, with the RMS level of the voice.
+        Samples relative to full scale, shape (size,), with the RMS level of the voice.
     """
     phones, edges = _lay_out(words, durations, size)
     centres = (edges[:-1] + edges[1:]) / 2
@@ -281,8 +281,8 @@ def draw_channel(sample_rate: int, rng: np.random.Generator) -> Samples:
     """Draw a recording's microphone and room: a smooth gain over frequency, the same for all its speakers.
 
     Args:
-        sample_rate: in Hz.
-        rng: source of randomness.
+        sample_rate: Sample rate in Hz.
+        rng: Source of randomness.
 
     Returns:
         Gains, shape (frequencies,).

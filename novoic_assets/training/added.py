@@ -1,6 +1,6 @@
-"""What installed packages write with a dataset: beside its new versions, and beside those that were there before.
+"""Files that installed packages add to the versions of a dataset, the older ones included.
 
-A package that fails is a warning and costs its own files: the next run tries again.
+A package that fails causes a warning and costs only its own files. The next run tries again.
 """
 
 import re
@@ -28,13 +28,16 @@ from novoic_assets.training.versions import (
 )
 
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME_RULE: Final = (
+    "a file name may have at most 100 letters, digits, '.', '_' and '-', and must begin with a letter or a digit"
+)
 
 
 class AddedFiles:
-    """The files that packages add to the versions of one dataset."""
+    """Writes the files that packages add to the versions of one dataset."""
 
     def __init__(self, store: Storage, name: str) -> None:
-        """Find what is missing. Without packages that add files, the store is not asked.
+        """Find the versions that lack files. Without packages that add files, do not list the store.
 
         Args:
             store: The store.
@@ -61,7 +64,10 @@ class AddedFiles:
         }
 
     def write_to(self, version: str) -> None:
-        """Write what a version lacks.
+        """Write the files that a version lacks.
+
+        Args:
+            version: The version. One of another schema is left as it is.
 
         Raises:
             StorageError: The store cannot be read or written.
@@ -76,12 +82,12 @@ class AddedFiles:
             return
         except StorageError:
             raise
-        except Exception as error:  # noqa: BLE001 - a damaged version fails by itself
+        except Exception as error:  # noqa: BLE001 - a damaged version costs only its own files
             for entry in missing:
                 self._failures[entry.name].append(type_and_place(error))
             return
         for array in published.arrays.values():
-            array.flags.writeable = False  # what one package does to an array would be seen by the next
+            array.flags.writeable = False  # or the next package would see this one's changes
         folder = version_folder(self._name, version)
         marks = [file for file in self._files[version] if file.endswith(MARK_SUFFIX)]
         taken = {MANIFEST_FILE, *published.files}
@@ -95,7 +101,7 @@ class AddedFiles:
                 self._written += 1
 
     def write_to_others(self) -> None:
-        """Write what all versions lack that have not been looked at yet.
+        """Write the files that every version lacks that `write_to` was not called for.
 
         Raises:
             StorageError: The store cannot be read or written.
@@ -104,7 +110,7 @@ class AddedFiles:
             self.write_to(version)
 
     def finding(self) -> Finding:
-        """Whether every kind of file was written."""
+        """Report whether every kind of file was written."""
         description = "every kind of file is written"
         if self._left:
             description += f"; {self._left} versions have another schema and are left as they are"
@@ -122,7 +128,7 @@ class AddedFiles:
 
 
 def _files_by_version(store: Storage, name: str) -> dict[str, set[str]]:
-    """The names of the files of every version. What has no manifest is a version that is still being written."""
+    """The files of every version by name. A folder without a manifest is a version that is still being written."""
     folder = dataset_folder(name)
     files: dict[str, set[str]] = defaultdict(set)
     if store.has_folder(folder):
@@ -133,20 +139,20 @@ def _files_by_version(store: Storage, name: str) -> dict[str, set[str]]:
 
 
 def _files_of(entry: DatasetFiles, published: Published, taken: set[str]) -> tuple[Mapping[str, bytes], str]:
-    """The files that a package gives, or why they cannot be written."""
+    """The files that a package returns, or why they cannot be written."""
     try:
         given = entry.write(published)
         files = dict(given) if isinstance(given, Mapping) else {"": None}
     except Exception as error:  # noqa: BLE001 - another package's code may raise anything
         return {}, type_and_place(error)
     if not all(isinstance(data, bytes) for data in files.values()):
-        return {}, "it gives something else than bytes by file name"
+        return {}, "it must return a mapping of file names to bytes"
     if not all(isinstance(file, str) and _PLAIN_NAME.fullmatch(file) for file in files):
-        return {}, "it gives a file a name with other characters than letters, digits, '.', '_' and '-'"
-    # Some disks do not tell upper case from lower case.
+        return {}, _NAME_RULE
+    # Some disks do not distinguish upper case from lower case.
     names = [file.casefold() for file in files]
     if len(set(names)) < len(names) or not {name.casefold() for name in taken}.isdisjoint(names):
-        return {}, "it gives a file a name that is taken"
+        return {}, "another file already has one of its file names"
     if any(name.endswith(MARK_SUFFIX) for name in names):
-        return {}, "it gives a file the name of a mark"
+        return {}, f"a file name may not end in {MARK_SUFFIX}"
     return files, ""

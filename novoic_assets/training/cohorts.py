@@ -1,6 +1,6 @@
-"""The cohorts: who is a case, who is a control, and who is left out.
+"""Cohorts: who is a case, who is a control and who is excluded.
 
-A cohort is one entry of `COHORTS`; a fourth dataset is one more entry.
+Each cohort gives one dataset. To add a dataset, add an entry to `COHORTS`.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Patient:
         patient: The speakerid.
         age: Completed years.
         gender: As in the metadata.
-        mmse: Mini-Mental State Examination, 0 to 30, or None where it is missing.
+        mmse: Mini-Mental State Examination, 0 to 30; None if it is missing.
         ad_status: 1 for a diagnosis of Alzheimer's disease, else 0.
         split: `train` or `test`.
     """
@@ -30,14 +30,14 @@ class Patient:
 
 
 class Label(StrEnum):
-    """What a patient is to a cohort."""
+    """The class of a patient in a cohort."""
 
     CONTROL = "control"
     CASE = "case"
 
 
 class Exclusion(StrEnum):
-    """Why a patient is no member of a cohort."""
+    """Why a cohort excludes a patient."""
 
     STATUS = "status"
     AGE = "age"
@@ -47,18 +47,18 @@ class Exclusion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """Who belongs to one side of a cohort.
+    """Who belongs to one class of a cohort.
 
     Attributes:
         ad_status: The diagnosis.
-        mmse_above: The score that must be exceeded, where there is one.
+        mmse_above: The score that a patient's MMSE must exceed; None for no limit.
     """
 
     ad_status: int
     mmse_above: int | None = None
 
     def exclusion(self, patient: Patient) -> Exclusion | None:
-        """Why a patient with any diagnosis does not belong, or None for one who does."""
+        """Return why a patient does not belong to the class, or None if the patient does."""
         if patient.ad_status != self.ad_status:
             return Exclusion.STATUS
         if self.mmse_above is None:
@@ -70,15 +70,15 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """A training dataset's population.
+    """The people of a dataset.
 
     Attributes:
         name: The dataset's name.
-        description: Who is in it, in a sentence.
+        description: Who belongs to the cohort, in a sentence.
         case: Who is a case (y = 1).
         control: Who is a control (y = 0).
-        age_from: The youngest age, in completed years, where there is one.
-        age_below: The age, in completed years, that nobody has reached, where there is one.
+        age_from: The lowest age, in completed years; None for no limit.
+        age_below: All ages are below this one, in completed years; None for no limit.
     """
 
     name: str
@@ -89,7 +89,12 @@ class Cohort:
     age_below: int | None = None
 
     def classify(self, patient: Patient) -> Label | Exclusion:
-        """What a patient is to the cohort."""
+        """Return a patient's class, or why the cohort excludes the patient.
+
+        >>> patient = Patient("P1", age=63, gender="female", mmse=25, ad_status=1, split="train")
+        >>> [str(cohort.classify(patient)) for cohort in COHORTS]
+        ['case', 'mmse', 'age']
+        """
         if (self.age_from is not None and patient.age < self.age_from) or (
             self.age_below is not None and patient.age >= self.age_below
         ):
@@ -99,7 +104,7 @@ class Cohort:
             return Label.CASE
         if as_control is None:
             return Label.CONTROL
-        # The side whose diagnosis the patient has knows best what is missing.
+        # Give the reason of the class whose diagnosis the patient has.
         return as_control if as_case is Exclusion.STATUS else as_case
 
 

@@ -1,9 +1,9 @@
-"""A cohort's dataset: its arrays, its covariates and its version."""
+"""The dataset of a cohort: its arrays, its covariates and its version."""
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,8 +32,8 @@ class Dataset:
 
     Attributes:
         cohort: The cohort.
-        arrays: By name, as in `arrays.npz`; see docs/data-formats.md.
-        covariates: The covariates, a column each, of the same rows.
+        arrays: The arrays by name, as in `arrays.npz`; see docs/data-formats.md.
+        covariates: One column for each covariate, with the rows of the arrays.
         families: The families of each modality.
         flow: Where every session went.
         inputs: Digest of the raw files, metadata and settings that the dataset was made from.
@@ -48,12 +48,12 @@ class Dataset:
 
     @property
     def version(self) -> str:
-        """Hash of the arrays, the covariates and the schema: equal data have equal versions."""
+        """Hash of the arrays, the covariates and the schema, 16 hexadecimal digits: equal data have equal versions."""
         digest = hashlib.sha256()
         columns = {f"covariate_{name}": self.covariates[name].to_pylist() for name in self.covariates.column_names}
         for name, content in sorted({**self.arrays, **columns}.items()):
             if isinstance(content, np.ndarray) and content.dtype.kind in "fiu":
-                # One NaN stands for all: the bits of one differ between kinds of CPU.
+                # Hash every NaN with the same bits: they differ between kinds of CPU.
                 canonical = (
                     np.where(np.isnan(content), np.array(np.nan), content) if content.dtype.kind == "f" else content
                 )
@@ -68,16 +68,23 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """Number of sessions by split and class."""
+        """Count the sessions by split and class."""
         return class_counts(self.arrays["y"], self.arrays["split"])
 
 
 def class_counts(y: NDArray[np.int8], split: NDArray[np.str_]) -> dict[str, dict[str, int]]:
-    """Number of rows by split and class.
+    """Count the rows by split and class.
 
     Args:
         y: 1 for cases, 0 for controls, shape (n,).
         split: `train` or `test`, shape (n,).
+
+    Returns:
+        The numbers of cases and controls of each split.
+
+    Example:
+        >>> class_counts(np.array([1, 0, 0], np.int8), np.array(["train", "train", "test"]))
+        {'train': {'cases': 1, 'controls': 1}, 'test': {'cases': 0, 'controls': 1}}
     """
     return {
         part: {
@@ -89,37 +96,41 @@ def class_counts(y: NDArray[np.int8], split: NDArray[np.str_]) -> dict[str, dict
 
 
 def check_covariates(names: Sequence[str]) -> tuple[str, ...]:
-    """The covariates to publish.
+    """Check the names of the covariates to publish.
 
     Args:
-        names: Names of columns of the metadata.
+        names: Columns of the metadata.
 
     Returns:
-        The names, without doubles.
+        The names without duplicates.
 
     Raises:
-        NovoicError: A name is none that may be published.
+        NovoicError: A name is not one of `COVARIATES`.
+
+    Example:
+        >>> check_covariates(["gender", "age", "gender"])
+        ('gender', 'age')
     """
     if not set(names) <= set(COVARIATES):
-        raise NovoicError(f"NOVOIC_COVARIATES may name {', '.join(COVARIATES)}, and nothing else")
+        raise NovoicError(f"NOVOIC_COVARIATES names an unknown column; it takes any of {', '.join(COVARIATES)}")
     return tuple(dict.fromkeys(names))
 
 
 def assemble(cohort: Cohort, sources: Sources, pseudonyms: Pseudonyms, covariates: Sequence[str]) -> Dataset:
-    """Make a cohort's dataset.
+    """Assemble the dataset of a cohort.
 
     Args:
         cohort: The cohort.
-        sources: What datasets are made of.
-        pseudonyms: Give patients and sessions their names in the dataset.
+        sources: The patients, tables and families that datasets are made from.
+        pseudonyms: Name the patients and sessions in the dataset.
         covariates: Columns of the metadata to publish beside the arrays.
 
     Returns:
-        The dataset; it has no rows where nobody belongs to the cohort.
+        The dataset. It has no rows if nobody belongs to the cohort.
 
     Raises:
-        NovoicError: A covariate is none that may be published.
-        ValueError: A vector's length is not the catalogue's, or two sessions share a pseudonym.
+        NovoicError: A covariate is not one of `COVARIATES`.
+        ValueError: A vector's length differs from the catalogue's, or two sessions share a pseudonym.
     """
     names = check_covariates(covariates)
     rows, flow = members(cohort, sources)
@@ -165,7 +176,7 @@ def assemble(cohort: Cohort, sources: Sources, pseudonyms: Pseudonyms, covariate
 
 
 def _matrices(modality: str, column: pa.ChunkedArray, families: Sequence[Family]) -> dict[str, NDArray[Any]]:
-    """The values of a modality for every speaker, with their names, reasons and statuses."""
+    """The values of a modality for each speaker, with their names, reasons and statuses."""
     described = features(families)
     arrays: dict[str, NDArray[Any]] = {f"{modality}_names": _value_names(described)}
     for speaker in SPEAKERS:
@@ -193,12 +204,12 @@ def _side_by_side(
     column: pa.ChunkedArray, families: Sequence[Family], speaker: Speaker
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """The families' vectors of one speaker as one matrix, and the codes of the reasons."""
-    # An empty matrix in front, for the case that every family is switched off.
+    # Start with an empty matrix, since every family may be switched off.
     empty = np.zeros((len(column), 0), np.float32), np.zeros((len(column), 0), np.uint8)
     matrices, codes = zip(empty, *(values.matrix(column, family, speaker) for family in families), strict=True)
     return np.hstack(matrices), np.hstack(codes)
 
 
-def _strings(items: Any) -> NDArray[np.str_]:  # noqa: ANN401 - any iterable of strings
-    # An explicit type: NumPy makes an empty list float64.
+def _strings(items: Iterable[str]) -> NDArray[np.str_]:
+    # The type is explicit because NumPy makes an empty list float64.
     return np.array(list(items), dtype=np.str_)

@@ -1,4 +1,4 @@
-"""What a dataset says of its feature families: in its version, its manifest and its Parquet files."""
+"""The description of feature families in a dataset's version, manifest and Parquet files."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from novoic_assets.features.modalities import MODALITIES
 
 
 def families_json(families: Mapping[str, Sequence[Family]]) -> dict[str, Any]:
-    """The schema version and the families of each modality, as plain values."""
+    """Describe the schema version and the families of each modality as plain values."""
     return {
         "schema_version": SCHEMA_VERSION,
         **{modality.name: [_family_json(family) for family in families[modality.name]] for modality in MODALITIES},
@@ -16,7 +16,7 @@ def families_json(families: Mapping[str, Sequence[Family]]) -> dict[str, Any]:
 
 
 def _family_json(family: Family) -> dict[str, Any]:
-    # The version of a dataset hashes this text.
+    # A dataset's version hashes this text: changing it changes every version.
     return {
         "name": family.name,
         "version": family.version,

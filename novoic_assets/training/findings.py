@@ -1,4 +1,4 @@
-"""The checks of a dataset, on the arrays as they were written."""
+"""The checks of a dataset, which read the arrays as they were written."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -21,8 +21,8 @@ def dataset_findings(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Se
     """Check a dataset.
 
     Args:
-        dataset: What should have been written.
-        arrays: What was written.
+        dataset: The dataset that should have been written.
+        arrays: The arrays that were written, by name.
 
     Returns:
         A finding for each of `ERROR_CHECKS` and `DATA_WARNINGS`.
@@ -53,7 +53,7 @@ def dataset_findings(dataset: Dataset, arrays: Mapping[str, NDArray[Any]]) -> Se
             "both_classes",
             passed=not empty,
             is_error=False,
-            description="both classes are in both splits" if not empty else f"none in {', '.join(empty)}",
+            description="both classes are in both splits" if not empty else f"no {', no '.join(empty)}",
         ),
         *(_patients_without(arrays, modality) for modality in MODALITIES),
     ]
@@ -93,7 +93,10 @@ def _not_finite(arrays: Mapping[str, NDArray[Any]]) -> Finding:
             if is_number.shape == has_reason.shape:  # else `lengths` fails
                 count += int(np.sum((is_number == has_reason).any(axis=1)))
     return Finding(
-        "finite", count == 0, is_error=True, description=f"{count} rows have a value that is neither number nor reason"
+        "finite",
+        count == 0,
+        is_error=True,
+        description=f"{count} rows have a value with neither a number nor a reason, or with both",
     )
 
 

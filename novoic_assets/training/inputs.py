@@ -1,7 +1,7 @@
-"""The digest of what a dataset was made from.
+"""The digest of a dataset's inputs.
 
-Stores hold these digests, so the text that is hashed never changes. It is spelled out here, names of classes and
-attributes included: code may rename its own, and the text stays.
+Stores hold these digests, so the hashed text must never change. This module spells it out, with the names of classes
+and attributes, so that the code can rename its own.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ def inputs_digest(
     covariates: Sequence[str],
     members: Iterable[tuple[Patient, Sequence[str]]],
 ) -> str:
-    """Digest of the raw files, metadata and settings that a dataset was made from.
+    """Digest the raw files, metadata and settings that a dataset was made from.
 
     Args:
         cohort: The cohort.
         families: The families of each modality.
         covariates: Names of the covariates.
-        members: For each row of the dataset, the patient and the SHA-256 of the session's file of each modality.
+        members: The patient, and the SHA-256 of the session's file of each modality, for each row of the dataset.
 
     Returns:
         64 hexadecimal digits.
@@ -40,7 +40,7 @@ def inputs_digest(
 
 
 def cohort_text(cohort: Cohort) -> str:
-    """A cohort as digests hash it."""
+    """The text of a cohort that digests hash."""
     return (
         f"Cohort(name={cohort.name!r}, description={cohort.description!r}, case={_criterion_text(cohort.case)},"
         f" control={_criterion_text(cohort.control)}, age_from={cohort.age_from!r}, age_below={cohort.age_below!r})"
@@ -52,7 +52,7 @@ def _criterion_text(criterion: Criterion) -> str:
 
 
 def patient_text(patient: Patient) -> str:
-    """A patient as digests hash it."""
+    """The text of a patient that digests hash."""
     return (
         f"Patient(patient={patient.patient!r}, age={patient.age!r}, gender={patient.gender!r}, mmse={patient.mmse!r},"
         f" ad_status={patient.ad_status!r}, split={patient.split!r})"
@@ -60,5 +60,9 @@ def patient_text(patient: Patient) -> str:
 
 
 def names_text(names: Sequence[str]) -> str:
-    """A list of names as digests hash it."""
+    """The text of a list of names that digests hash.
+
+    >>> names_text(["age", "gender"])
+    "['age', 'gender']"
+    """
     return f"[{', '.join(map(repr, names))}]"

@@ -1,4 +1,4 @@
-"""JSON as files in the store have it."""
+"""The JSON files of the store."""
 
 import json
 from collections.abc import Mapping
@@ -6,5 +6,5 @@ from typing import Any
 
 
 def json_bytes(content: Mapping[str, Any]) -> bytes:
-    """A JSON file that people can read: UTF-8, indented, in the order of its keys."""
+    """Encode a JSON file that people can read: UTF-8, indented, keys in the given order."""
     return json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n"

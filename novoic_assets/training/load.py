@@ -1,4 +1,4 @@
-"""Reading a published dataset; nothing of Dagster is imported."""
+"""Loading a published dataset, without importing Dagster."""
 
 import os
 import re
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """A dataset, or one split of it, with n rows: one for each session.
+    """A dataset, or one split of it, with n rows, one for each session.
 
     Attributes:
         name: The dataset's name.
@@ -38,9 +38,9 @@ class TrainingData:
         y: int8, shape (n,); 1 for cases, 0 for controls.
         mask_text: bool, the shape of `X_text`; True where finite.
         mask_audio: bool, the shape of `X_audio`; True where finite.
-        reason_text: uint8, the shape of `X_text`: 0 for a number, else why there is none, a place in `reasons`.
+        reason_text: uint8, the shape of `X_text`: 0 for a number, else the index in `reasons` of why it is undefined.
         reason_audio: uint8, the shape of `X_audio`, likewise.
-        reasons: Strings: what the codes stand for.
+        reasons: Strings: the reasons that the codes stand for.
         status_text: Strings, shape (n,): `ok`, `partial` (some values are NaN) or `no_speech`.
         status_audio: Strings, shape (n,): `ok`, `partial`, `no_speech`, `too_short` or `inaudible`.
         patient: Pseudonyms, shape (n,); the groups for scikit-learn's GroupKFold.
@@ -49,9 +49,9 @@ class TrainingData:
         weight: float32, shape (n,); 1 over the number of the patient's sessions in the whole dataset.
         text_names: Names of the columns of `X_text`.
         audio_names: Names of the columns of `X_audio`.
-        covariates: By name, arrays of shape (n,); a missing score is NaN.
+        covariates: Arrays of shape (n,) by name; a missing score is NaN.
         recording: float32, shape (n, len(recording_names)): the circumstances of the recording, such as its sample
-            rate and noise. Look whether they alone tell the classes apart; they do not belong into X.
+            rate and noise. They are no features. Check whether they alone separate the classes.
         recording_names: Names of the columns of `recording`.
     """
 
@@ -79,7 +79,7 @@ class TrainingData:
     recording_names: NDArray[np.str_]
 
     def to_pandas(self) -> "pd.DataFrame":
-        """One row a session, indexed by its pseudonym, and one column a value."""
+        """Return a data frame with a row for each session, indexed by pseudonym, and a column for each value."""
         import pandas as pd
 
         columns: dict[str, Any] = {
@@ -110,23 +110,23 @@ def load_dataset(
     version: str | None = None,
     families: Sequence[str] | None = None,
 ) -> TrainingData:
-    """Read a published dataset.
+    """Load a published dataset.
 
     Args:
         name: The dataset's name, such as `ad_vs_hc`.
-        store: The store, a folder or `s3://bucket/prefix`; `NOVOIC_STORE`, or `store` in the current folder,
-            where None.
+        store: The store, a folder or `s3://bucket/prefix`; None for that of `NOVOIC_STORE`, by default `store` in the
+            current folder.
         speaker: Whose speech: `patient`, `investigator` or `all`.
-        split: The split; both where None.
-        version: The version; the current one where None.
-        families: Names of the feature families that the matrices should hold, such as `["mfcc", "lexical"]`; all
-            that were published where None. The columns keep the order in which they were published.
+        split: `train` or `test`; None for both.
+        version: The version; None for the current one.
+        families: The feature families of the matrices, such as `["mfcc", "lexical"]`; None for all published ones.
+            The columns keep the order in which they were published.
 
     Returns:
-        The dataset. Families without one number are returned with a `UserWarning` that says why.
+        The dataset. A `UserWarning` names the families that have no number in it, and why.
 
     Raises:
-        NovoicError: There is no such dataset, version, speaker, split or family.
+        NovoicError: The dataset, version, speaker, split or family does not exist.
         StorageError: The store cannot be read.
     """
     if speaker not in SPEAKERS:
@@ -134,11 +134,11 @@ def load_dataset(
     if split is not None and split not in SPLITS:
         raise NovoicError(f"split must be one of {', '.join(SPLITS)}, or None for both")
     if not re.fullmatch(r"\w+", name):
-        raise NovoicError(f"a dataset's name is one of {', '.join(cohort.name for cohort in COHORTS)}")
+        raise NovoicError(f"name must be one of {', '.join(cohort.name for cohort in COHORTS)}")
     storage = Storage(os.fspath(store) if store is not None else settings().store, "store")
     version = version or _current_version(storage, name)
     if not re.fullmatch(r"[0-9a-f]+", version):
-        raise NovoicError("a version is a string of hexadecimal digits")
+        raise NovoicError("version must be a string of hexadecimal digits, or None for the current one")
     try:
         published = read_version(storage, name, version)
     except FileNotFoundError:
@@ -165,7 +165,7 @@ def load_dataset(
 def _by_modality(
     arrays: Mapping[str, NDArray[Any]], speaker: Speaker, rows: NDArray[np.intp], columns: Mapping[str, "_Columns"]
 ) -> dict[str, Any]:
-    """The attributes of `TrainingData` that each modality has."""
+    """The attributes of `TrainingData` for each modality."""
     found = {}
     for modality in MODALITIES:
         name, places = modality.name, columns[modality.name].places
@@ -183,7 +183,7 @@ def _by_modality(
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """The chosen columns of a matrix: their places, and the family of each."""
+    """The chosen columns of a matrix: the index and the family of each."""
 
     places: NDArray[np.int64]
     families: NDArray[np.str_]
@@ -196,7 +196,7 @@ def _columns(described: Mapping[str, Sequence[Mapping[str, Any]]], chosen: Seque
     }
     names = [family["name"] for families in published.values() for family in families]
     if isinstance(chosen, str) or not set(chosen or ()) <= set(names):
-        raise NovoicError(f"families is a list of names out of {', '.join(names)}")
+        raise NovoicError(f"families must be a list of names from {', '.join(names)}")
     columns = {}
     for modality, families in published.items():
         of_column = np.array([family["name"] for family in families for _ in family["values"]], dtype=np.str_)
@@ -208,15 +208,13 @@ def _columns(described: Mapping[str, Sequence[Mapping[str, Any]]], chosen: Seque
 def _current_version(storage: Storage, name: str) -> str:
     pointer = publish.current(storage, name)
     if pointer is None:
-        raise NovoicError(
-            f"the store has no dataset {name}: nothing was materialized there, or nobody belongs to its cohort"
-        )
+        raise NovoicError(f"the store has no dataset {name}; materialize it, unless nobody belongs to its cohort")
     version: str = pointer["version"]
     return version
 
 
 def _covariates(table: pa.Table) -> dict[str, NDArray[Any]]:
-    # Through Arrow's own conversion: a missing number becomes NaN, text stays text.
+    # Arrow's own conversion makes a missing number NaN and keeps text.
     return {name: np.asarray(table[name].to_pandas(use_threads=False)) for name in table.column_names}
 
 
@@ -226,12 +224,12 @@ def _warn_of_nothing_finite(data: TrainingData, columns: Mapping[str, _Columns],
         reasons, of_column = getattr(data, f"reason_{modality.name}"), columns[modality.name].families
         empty = [family for family in dict.fromkeys(of_column.tolist()) if reasons[:, of_column == family].all()]
         codes = {family: np.unique(reasons[:, of_column == family]) for family in empty}
-        # A family that does not describe the speaker says so in its columns, and that is all there is to say.
+        # Do not warn of a family that never describes this speaker: the reasons in its columns say so.
         empty = [family for family in empty if data.reasons[codes[family]].tolist() != [Undefined.OTHER_SPEAKER]]
         if len(reasons) and empty:
             why = data.reasons[np.unique(np.concatenate([codes[family] for family in empty]))]
             warnings.warn(
-                f"there is no number of {', '.join(empty)} for the speaker '{data.speaker}' in {where}"
+                f"there are no numbers from {', '.join(empty)} for the speaker '{data.speaker}' in {where}"
                 f" ({', '.join(why.tolist())})",
                 stacklevel=3,
             )

@@ -1,4 +1,4 @@
-"""Who is in a cohort's dataset, and why the other sessions are not."""
+"""The sessions of a cohort's dataset, and why the others are not in it."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from novoic_assets.training.cohorts import Cohort, Exclusion, Label, Patient
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What datasets are made of.
+    """The patients, tables and families that datasets are made from.
 
     Attributes:
         patients: The valid rows of the metadata, by speakerid.
-        refused_patients: The speakerids of rows that were refused.
-        tables: The table of each modality's values, by the modality's name.
+        refused_patients: The speakerids of the refused rows.
+        tables: The values of each modality, a table by the modality's name.
         families: The families of each modality, in the order of their columns.
     """
 
@@ -35,11 +35,11 @@ class Flow:
     """Where every session went: in = included + excluded + quarantined.
 
     Attributes:
-        sessions: Number of sessions known.
+        sessions: Number of known sessions.
         included: Number of sessions in the dataset.
         excluded: Number of sessions by `Exclusion`.
-        quarantined: Number of sessions by what was missing (`no_metadata`, `no_transcript`, `no_audio`) or
-            the stage that refused it.
+        quarantined: Number of sessions by what is missing (`no_metadata`, `no_transcript`, `no_audio`) or by the
+            stage that refused the session.
     """
 
     sessions: int
@@ -53,7 +53,7 @@ class Flow:
         return self.sessions == self.included + sum(self.excluded.values()) + sum(self.quarantined.values())
 
     def to_json(self) -> dict[str, Any]:
-        """The flow as plain values."""
+        """Return the flow as plain values."""
         return {
             "in": self.sessions,
             "included": self.included,
@@ -68,9 +68,9 @@ class Member:
 
     Attributes:
         session: The session.
-        patient: Whose it is.
-        label: What the patient is to the cohort.
-        rows: The session's row in the table of each modality.
+        patient: The session's patient.
+        label: The patient's class.
+        rows: The index of the session's row in the table of each modality, by the modality's name.
     """
 
     session: str
@@ -80,7 +80,7 @@ class Member:
 
 
 def members(cohort: Cohort, sources: Sources) -> tuple[list[Member], Flow]:
-    """The sessions that belong to a cohort, sorted, and where every session went."""
+    """Return the sessions that belong to a cohort, sorted by id, and where every session went."""
     rows = {modality.name: _rows_by_session(sources.tables[modality.name]) for modality in MODALITIES}
     included: list[Member] = []
     excluded: Counter[str] = Counter()
@@ -108,7 +108,7 @@ class _Row:
 
 
 def _usable(rows: Mapping[str, _Row | None], sources: Sources) -> tuple[Patient, Mapping[str, int]] | str:
-    """A session's patient and rows, or what is missing or the stage that refused it."""
+    """A session's patient and rows, or what is missing, or the stage that refused the session."""
     patient: Patient | str = "no_metadata"
     places = {}
     for modality in MODALITIES:

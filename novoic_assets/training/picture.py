@@ -1,4 +1,4 @@
-"""A dataset in one picture: its classes by split, and age by class."""
+"""A picture of a dataset: its classes by split, and age by class."""
 
 import io
 
@@ -13,7 +13,7 @@ _COLOURS = ("#4c78a8", "#e45756")
 def dataset_picture(dataset: Dataset) -> bytes:
     """Draw a dataset's classes by split and, where age is a covariate, the classes' ages in decades.
 
-    Counts alone are drawn, nothing of a single session.
+    The picture shows only counts, and nothing of a single session.
 
     Args:
         dataset: A dataset with at least one row.
@@ -21,13 +21,13 @@ def dataset_picture(dataset: Dataset) -> bytes:
     Returns:
         A PNG.
     """
-    # Figure alone, not pyplot: no window system is asked for, and importing takes half as long.
+    # Figure without pyplot needs no window system, and the import takes half as long.
     from matplotlib.figure import Figure
 
     y = dataset.arrays["y"]
     has_age = "age" in dataset.covariates.column_names
     figure = Figure(figsize=(8 if has_age else 4, 3))
-    # Fixed margins: to have them found takes as long as the drawing.
+    # The margins are fixed, since computing them takes as long as the drawing.
     left = 0.08 if has_age else 0.16
     figure.subplots_adjust(left=left, right=0.98, top=0.9, bottom=0.16, wspace=0.22)
     axes = figure.subplots(1, 2 if has_age else 1, squeeze=False)[0]

@@ -1,7 +1,7 @@
-"""Keyed pseudonyms: the same patient has the same one in every dataset, and only the key leads back.
+"""Keyed pseudonyms: a patient has the same one in every dataset, and only the key leads back to the patient.
 
-HMAC-SHA256 (RFC 2104, FIPS 180-4) of the id under a secret key; a plain hash of an id as short as
-`speaker_S001` could be found by trying them all.
+A pseudonym is the start of an HMAC-SHA256 (RFC 2104, FIPS 180-4) of the id under a secret key. A plain hash of an id
+as short as `speaker_S001` would not do: anybody could find the id by trying all ids.
 """
 
 import hmac
@@ -19,38 +19,46 @@ _DIGITS: Final = 16
 
 
 class Pseudonyms:
-    """Gives pseudonyms under one key."""
+    """The pseudonyms under one key.
+
+    Example:
+        >>> pseudonyms = Pseudonyms("a key for this example")
+        >>> pseudonyms.patient("speaker_S001")
+        'P3f74a5e0266874e3'
+        >>> pseudonyms.identify(pseudonyms.patient("speaker_S001"), ["speaker_S001", "speaker_S002"], [])
+        {'patient': 'speaker_S001'}
+    """
 
     def __init__(self, key: str) -> None:
-        """Take a key.
+        """Use a key.
 
         Args:
-            key: The secret, of 16 characters at least.
+            key: The secret, at least 16 characters.
 
         Raises:
             NovoicError: The key is too short to be a secret.
         """
         if len(key) < SHORTEST_KEY:
             raise NovoicError(
-                f"a pseudonym key has at least {SHORTEST_KEY} characters; restore {_KEY_PATH}, or set {KEY_SETTING}"
+                f"a pseudonym key needs at least {SHORTEST_KEY} characters; restore {_KEY_PATH}, or set {KEY_SETTING}"
             )
         self._key = key.encode()
 
     @property
     def key_id(self) -> str:
-        """Tells keys apart without giving them away: 8 hexadecimal digits."""
+        """The id of the key, which does not reveal the key: 8 hexadecimal digits."""
         return self._digest("key", "")[:8]
 
     def patient(self, patient: str) -> str:
-        """A patient's pseudonym: `P` and 16 hexadecimal digits."""
+        """Return a patient's pseudonym: `P` and 16 hexadecimal digits."""
         return "P" + self._digest("patient", patient)
 
     def session(self, session: str) -> str:
-        """A session's pseudonym: `S` and 16 hexadecimal digits."""
+        """Return a session's pseudonym: `S` and 16 hexadecimal digits."""
         return "S" + self._digest("session", session)
 
     def identify(self, pseudonym: str, patients: Iterable[str], sessions: Iterable[str]) -> Mapping[str, str]:
-        """Find whose pseudonym it is.
+        """Find the patient or session of a pseudonym.
 
         Args:
             pseudonym: The pseudonym of a patient or session.
@@ -58,7 +66,7 @@ class Pseudonyms:
             sessions: All known sessions.
 
         Returns:
-            `{"patient": id}` or `{"session": id}`; empty where nobody has it.
+            `{"patient": id}` or `{"session": id}`; empty if nobody has the pseudonym.
         """
         for patient in patients:
             if self.patient(patient) == pseudonym:
@@ -74,10 +82,10 @@ class Pseudonyms:
 
 
 def load_pseudonyms(store: Storage) -> Pseudonyms:
-    """The pseudonyms of a store.
+    """Load the pseudonyms of a store.
 
-    The key is the setting's, or else one that is made once and kept in `restricted/`. It is read from the
-    environment alone: a resource's field would show it in the UI.
+    The key is that of the setting. Without the setting, the store makes a key once and keeps it in `restricted/`. The
+    setting comes from the environment only: the UI would show the field of a resource.
 
     Args:
         store: The store.
@@ -92,7 +100,7 @@ def load_pseudonyms(store: Storage) -> Pseudonyms:
     if key := settings().pseudonym_key.get_secret_value():
         return Pseudonyms(key)
     store.make_private("restricted")
-    # Create-only, then read: of two runs that start at once, both use the key of the one that came first.
+    # Create the key only if it is missing, then read it: two runs that start at once both use the first one's key.
     if store.stat(_KEY_PATH) is None:
         store.create(_KEY_PATH, secrets.token_hex(32).encode())
     return Pseudonyms(store.read(_KEY_PATH).decode().strip())

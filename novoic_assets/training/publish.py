@@ -1,4 +1,4 @@
-"""Publishing a dataset: the files of its version, the checks on them, and last the pointer to the version.
+"""Publishing a dataset: write the files of its version, check them, and move the pointer to the version last.
 
 ```
 training_data/<name>/current.json   {"version": …} and the latest counts and flow
@@ -25,12 +25,12 @@ from novoic_assets.training.versions import dataset_folder, read_version_arrays,
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Publication:
-    """What came of publishing a dataset.
+    """The outcome of publishing a dataset.
 
     Attributes:
-        version: The version; None where nobody belongs to the cohort.
-        is_new: Whether the store did not have it.
-        findings: What the checks found.
+        version: The version; None if nobody belongs to the cohort.
+        is_new: Whether the store did not have the version before.
+        findings: The findings of the checks.
     """
 
     version: str | None
@@ -39,26 +39,25 @@ class Publication:
 
     @property
     def failed(self) -> Sequence[str]:
-        """Names of the checks that kept the version from becoming the current one."""
+        """Names of the failed checks that keep the version from becoming the current one."""
         return [finding.name for finding in self.findings if finding.is_error and not finding.passed]
 
 
 def publish_dataset(
     store: Storage, dataset: Dataset, *, tables: Mapping[str, int], settings: Mapping[str, str]
 ) -> Publication:
-    """Write a dataset, check what was written, and make it the current version.
+    """Write a dataset, check the written files, and make it the current version.
 
-    The pointer stays where it was if a check fails that is an error. It is taken away if nobody belongs to the
-    cohort.
+    If an error check fails, the pointer stays as it is. If nobody belongs to the cohort, the pointer is deleted.
 
     Args:
         store: The store.
         dataset: The dataset.
-        tables: Versions of the tables that it was made from.
+        tables: Versions of the tables that it was made from, by the table's name.
         settings: Other settings to record in the manifest.
 
     Returns:
-        What came of it.
+        The outcome.
 
     Raises:
         StorageError: The store cannot be read or written.
@@ -106,7 +105,7 @@ def point(store: Storage, published: Published) -> bool:
 
 
 def retire(store: Storage, name: str) -> None:
-    """Point to no version: nobody belongs to the cohort any more.
+    """Delete the pointer, because nobody belongs to the cohort any more. The versions stay.
 
     Raises:
         StorageError: The store cannot be written.
@@ -115,10 +114,10 @@ def retire(store: Storage, name: str) -> None:
 
 
 def current(store: Storage, name: str) -> dict[str, Any] | None:
-    """What `current.json` says, or None where nothing is published.
+    """Read `current.json`; None if nothing is published.
 
     Raises:
-        StorageError: The store cannot be read.
+        StorageError: The store cannot be read, or the file is damaged.
     """
     try:
         content: dict[str, Any] = json.loads(store.read(_pointer(name)))

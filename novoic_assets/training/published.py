@@ -1,4 +1,4 @@
-"""A version of a dataset, as the files that are written with it see it."""
+"""A version of a dataset, as the kinds of file that are written with it receive it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ from novoic_assets.training.families import families_json
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What is known of a file's content.
+    """Hash and size of a file.
 
     Attributes:
-        sha256: Its hash, 64 hexadecimal digits.
+        sha256: The hash of its content, 64 hexadecimal digits.
         size: Its size in bytes.
     """
 
@@ -25,12 +25,16 @@ class FileFacts:
     size: int
 
     def to_json(self) -> dict[str, Any]:
-        """The facts as plain values."""
+        """Return the facts as plain values.
+
+        >>> FileFacts(sha256="00ff", size=2).to_json()
+        {'sha256': '00ff', 'bytes': 2}
+        """
         return {"sha256": self.sha256, "bytes": self.size}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "FileFacts":
-        """The facts that `to_json` gave; raises `KeyError` for anything else."""
+        """Read the facts that `to_json` returned; raise `KeyError` if one is missing."""
         return cls(content["sha256"], content["bytes"])
 
 
@@ -40,19 +44,19 @@ class Published:
 
     Attributes:
         name: The dataset's name.
-        description: Who is in it, in a sentence.
-        version: The version, hexadecimal digits.
-        arrays: By name, as in `arrays.npz`; n rows, one a session.
-        covariates: The covariates, a column each, of the same n rows.
-        schema_version: The version of the names and places of the values.
-        families: By modality, what the manifest says of each feature family.
+        description: Who belongs to its cohort, in a sentence.
+        version: The version, 16 hexadecimal digits.
+        arrays: The arrays by name, as in `arrays.npz`; n rows, one for each session.
+        covariates: One column for each covariate, with the same n rows.
+        schema_version: The version of the names and positions of the values.
+        families: The manifest's description of each feature family, by modality.
         counts: Number of sessions by split and class.
         flow: Where every session went when the version was first written.
         inputs_digest: Digest of the raw files, metadata and settings.
         settings: Other settings, such as the id of the pseudonym key.
-        tables: Versions of the tables that it was made from.
+        tables: Versions of the tables that it was made from, by the table's name.
         code_version: The version of this package that made it.
-        files: The arrays and tables that are in the store already, by file name.
+        files: The files of arrays and Parquet that are already in the store, by file name.
     """
 
     name: str
@@ -72,11 +76,11 @@ class Published:
 
     @classmethod
     def of(cls, dataset: Dataset, *, tables: Mapping[str, int], settings: Mapping[str, str]) -> "Published":
-        """The version that a dataset is to be.
+        """Make the version of a dataset, before anything of it is written.
 
         Args:
             dataset: The dataset.
-            tables: Versions of the tables that it was made from.
+            tables: Versions of the tables that it was made from, by the table's name.
             settings: Other settings to record.
         """
         families = families_json(dataset.families)

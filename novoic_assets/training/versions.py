@@ -1,14 +1,14 @@
-"""The versions of a dataset in the store: writing one, reading one back.
+"""Writing the versions of a dataset into the store, and reading them back.
 
 ```
 training_data/<name>/<version>/arrays.npz                          arrays.written.json
 training_data/<name>/<version>/train.parquet, test.parquet         parquet.written.json
-training_data/<name>/<version>/manifest.json                       its own mark, and the version's
-training_data/<name>/<version>/…                                   <kind>.written.json, of kinds that packages add
+training_data/<name>/<version>/manifest.json                       its own mark, and that of the version
+training_data/<name>/<version>/…                                   <kind>.written.json, for kinds that packages add
 ```
 
-A mark is written after the files of its kind and tells their hashes. Versions that were written before there were
-marks have a manifest, which came last then, too.
+A mark is written after the files of its kind and holds their hashes. Versions from before marks existed have only a
+manifest, which was also written last.
 """
 
 import hashlib
@@ -34,35 +34,39 @@ MARK_SUFFIX: Final = ".written.json"
 
 
 class AnotherSchemaError(NovoicError):
-    """A version has its values under names or at places that this code does not know."""
+    """A version has names or positions of values that this code does not know."""
 
 
 def dataset_folder(name: str) -> str:
-    """Where a dataset's versions are, below the store's root."""
+    """The folder of a dataset's versions, below the store's root."""
     return f"training_data/{name}"
 
 
 def version_folder(name: str, version: str) -> str:
-    """Where a version's files are, below the store's root."""
+    """The folder of a version's files, below the store's root.
+
+    >>> version_folder("ad_vs_hc", "00ff")
+    'training_data/ad_vs_hc/00ff'
+    """
     return f"{dataset_folder(name)}/{version}"
 
 
 def mark_of(entry: DatasetFiles) -> str:
-    """Name of the file that says that all files of a kind are there."""
+    """The name of the file whose existence means that all files of a kind are written."""
     return MANIFEST_FILE if entry is MANIFEST else f"{entry.name}{MARK_SUFFIX}"
 
 
 def write_version(store: Storage, published: Published) -> bool:
     """Write the files that make a version, unless the store has it.
 
-    What a run that was killed has left is used if it is marked and written again if it is not.
+    Files of a killed run are used if they are marked, and written again if they are not.
 
     Args:
         store: The store.
         published: The version.
 
     Returns:
-        Whether it was not there before.
+        Whether the store did not have the version before.
 
     Raises:
         StorageError: The store cannot be read or written.
@@ -86,10 +90,10 @@ def write_files(
         store: The store.
         folder: The version's folder.
         entry: The kind of file.
-        files: The files' content, by name.
+        files: The files' content, by file name.
 
     Returns:
-        What is known of the files, by name.
+        Hash and size of the files, by file name.
 
     Raises:
         StorageError: The store cannot be written.
@@ -104,7 +108,7 @@ def write_files(
 
 
 def read_mark(store: Storage, folder: str, mark: str) -> Mapping[str, FileFacts]:
-    """What a mark says of its files, by name; empty where there is no mark, or none that can be read.
+    """Read hash and size of a mark's files, by file name; empty if the mark is missing or damaged.
 
     Raises:
         StorageError: The store cannot be read.
@@ -120,16 +124,16 @@ def read_version(store: Storage, name: str, version: str) -> Published:
     """Read a version back.
 
     Raises:
-        FileNotFoundError: There is no such version.
-        AnotherSchemaError: Code with another schema published it.
+        FileNotFoundError: The version does not exist.
+        AnotherSchemaError: Code with another schema published the version.
         StorageError: The store cannot be read.
     """
     folder = version_folder(name, version)
     manifest = read_manifest(store.read(f"{folder}/{MANIFEST_FILE}"))
     if manifest["schema_version"] != SCHEMA_VERSION:
         raise AnotherSchemaError(
-            f"the version {version} of the dataset {name} was published by another version of novoic_assets; "
-            "materialize again, or read it with the one that the manifest names as code_version"
+            f"another version of novoic_assets published the version {version} of the dataset {name}; "
+            "materialize again, or read it with the code_version that its manifest names"
         )
     arrays = read_version_arrays(store, name, version)
     tables = [store.read(f"{folder}/{file}") for file in PARQUET_FILES]
@@ -137,10 +141,10 @@ def read_version(store: Storage, name: str, version: str) -> Published:
 
 
 def read_version_arrays(store: Storage, name: str, version: str) -> dict[str, NDArray[Any]]:
-    """The arrays of a version, by name.
+    """Read the arrays of a version, by name.
 
     Raises:
-        FileNotFoundError: There is no such version.
+        FileNotFoundError: The version does not exist.
         StorageError: The store cannot be read.
     """
     return read_arrays(store.read(f"{version_folder(name, version)}/{ARRAYS_FILE}"))

@@ -159,7 +159,7 @@ def test_a_new_family_leaves_the_others_values_in_place(filled: Lab, monkeypatch
         assert new["reason"] == OK
 
 
-@pytest.mark.filterwarnings("ignore:there is no number")  # the sessions are seconds long
+@pytest.mark.filterwarnings("ignore:there are no numbers")  # the sessions are seconds long
 def test_a_site_switches_a_family_off_and_adds_one_by_a_setting(filled: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {row["session"]: row["values"] for row in filled.all_rows()["audio_features"]}
     mfcc = catalogue.AUDIO_FAMILIES["mfcc"]

@@ -59,7 +59,7 @@ def test_the_challenge_in_a_bucket_has_the_versions_of_the_challenge_in_a_folder
     assert bucket_lab.run().success
     assert lab.run(raw=challenge).success
     assert bucket_lab.versions() == lab.versions()
-    with pytest.warns(UserWarning, match="there is no number of"):
+    with pytest.warns(UserWarning, match="there are no numbers from"):
         assert len(load_dataset("ad_vs_hc", bucket_lab.store_root).y) == 156
 
 

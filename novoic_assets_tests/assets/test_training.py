@@ -58,7 +58,7 @@ def test_an_empty_cohort_publishes_nothing_warns_and_fails_nobody(lab: Lab) -> N
     assert not (lab.store / "training_data" / "ad_vs_hc_under_60").exists()
     assert run.failed_checks() == {
         ("ad_vs_hc_under_60", "not_empty"): "0 sessions belong to the cohort; nothing is published",
-        ("ad_vs_hc_under_60", "both_classes"): "none in train cases, train controls, test cases, test controls",
+        ("ad_vs_hc_under_60", "both_classes"): "no train cases, no train controls, no test cases, no test controls",
     }
     metadata = run.metadata("ad_vs_hc_under_60")
     assert metadata["dagster/row_count"] == 0
@@ -223,7 +223,9 @@ def test_covariates_are_chosen_in_the_run_config_and_are_part_of_the_version(lab
 
     run = lab.run(resources={"publishing": {"config": {"covariates": "age,speakerid"}}})
     assert set(run.failures()) == set(DATASETS)
-    assert set(run.failures().values()) == {"NOVOIC_COVARIATES may name age, gender, mmse, and nothing else"}
+    assert set(run.failures().values()) == {
+        "NOVOIC_COVARIATES names an unknown column; it takes any of age, gender, mmse"
+    }
     assert lab.current("ad_vs_hc")["version"] == asked.version
 
 
@@ -353,7 +355,7 @@ def test_the_challenge_corpus_runs_untouched(challenge: Path, tmp_path: Path) ->
         "controls_unimpaired",
     }
 
-    with pytest.warns(UserWarning, match="there is no number of .* for the speaker 'patient'") as warned:
+    with pytest.warns(UserWarning, match="there are no numbers from .* for the speaker 'patient'") as warned:
         data = load_dataset("ad_vs_hc", lab.store)
     assert len(warned) == 2
     assert all(str(warning.message).endswith("in ad_vs_hc (no_speech)") for warning in warned)
@@ -366,7 +368,7 @@ def test_the_challenge_corpus_runs_untouched(challenge: Path, tmp_path: Path) ->
         everyone = load_dataset("ad_vs_hc", lab.store, speaker="all", families=["word_vector", "mfcc"])
     assert np.isfinite(everyone.X_text).all()
     assert np.isfinite(everyone.X_audio).all()
-    with pytest.warns(UserWarning, match=r"there is no number of .*pitch.* in ad_vs_hc \(inaudible\)"):
+    with pytest.warns(UserWarning, match=r"there are no numbers from .*pitch.* in ad_vs_hc \(inaudible\)"):
         heard = load_dataset("ad_vs_hc", lab.store, speaker="all", families=["pitch", "formants", "lexical"])
     assert set(heard.reasons[np.unique(heard.reason_audio)]) == {"inaudible"}
     words = heard.X_text[:, heard.text_names.tolist().index("n_words")]

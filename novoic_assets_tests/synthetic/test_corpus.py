@@ -1,4 +1,4 @@
-"""The sample corpus as written: its format, its repeatability, and its times against its sound."""
+"""The sample corpus has the input format, is reproducible, and sounds where its transcripts say."""
 
 import csv
 import hashlib
@@ -80,7 +80,7 @@ def test_a_session_does_not_depend_on_how_many_follow_it():
     assert make_script(same_patient, SMALL) == make_script(many[0], replace(SMALL, sessions=9))
 
 
-def test_the_summary_and_the_progress_say_what_was_made(tmp_path):
+def test_the_summary_and_the_progress_count_the_sessions(tmp_path):
     seen = []
     settings = CorpusSettings(sessions=3, minutes=0.05)
     summary = write_corpus(tmp_path, settings, progress=lambda done, of: seen.append((done, of)))
@@ -137,12 +137,12 @@ def test_it_says_everywhere_that_it_is_synthetic(folder):
 
 
 def _check_times_against_sound(folder: Path) -> tuple[int, int]:
-    """Check that sound starts and ends with its segment, and that gaps are silent; return how many were checked."""
+    """Check that sound starts and ends with its segment and that gaps are silent; return the numbers of checks."""
     edges = gaps = 0
     for path in sorted((folder / "text").iterdir()):
         samples, rate = soundfile.read(folder / "audio" / f"{path.stem}.wav")
         segments = _segments(path)
-        merged = []  # stretches of speech: overlapping segments have no silence between them to be seen
+        merged = []  # stretches of speech, as overlapping segments have no silence between them
         for segment in segments:
             if merged and segment.start <= merged[-1][1]:
                 merged[-1][1] = max(merged[-1][1], segment.end)
@@ -183,7 +183,7 @@ def test_speech_has_the_level_of_a_recording(folder):
         for segment in _segments(path):
             speech = samples[round(segment.start * rate) : round(segment.end * rate)]
             level = 20 * np.log10(np.sqrt(np.mean(speech**2)))
-            assert -27 < level < -17  # two overlapping speakers are the louder
+            assert -27 < level < -17  # two overlapping speakers are louder
         assert np.max(np.abs(samples)) < 0.99
 
 
@@ -277,14 +277,14 @@ def test_without_an_effect_the_class_changes_nothing_but_with_one_it_does():
 
 
 @pytest.mark.parametrize("existing", ["metadata.csv", "audio", "text"])
-def test_a_folder_that_holds_a_corpus_is_left_alone(tmp_path, existing):
+def test_a_folder_with_a_corpus_is_not_overwritten(tmp_path, existing):
     (tmp_path / existing).mkdir()
     with pytest.raises(NovoicError, match="already holds"):
         write_corpus(tmp_path, SMALL)
     assert [path.name for path in tmp_path.iterdir()] == [existing]
 
 
-def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(NovoicError, match="cannot be written"):
         write_corpus(tmp_path / "file", SMALL)
@@ -306,7 +306,7 @@ def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path):
         {"effect": 1000.0},
     ],
 )
-def test_senseless_settings_are_refused_before_anything_is_written(tmp_path, changes):
+def test_settings_outside_their_range_are_refused_before_anything_is_written(tmp_path, changes):
     with pytest.raises(NovoicError) as caught:
         write_corpus(tmp_path / "corpus", replace(SMALL, **changes))
     assert "\n" not in str(caught.value)

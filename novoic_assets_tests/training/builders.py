@@ -1,4 +1,4 @@
-"""Small sources for the tests of this folder, of which every outcome is known."""
+"""Small sources for the tests of this folder, with known outcomes."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ AD_VS_HC: Final[Cohort] = COHORTS[0]
 
 
 def family(name: str, width: int, *, unit: str = "1", **changes: Any) -> Family:
-    """A family of the tests."""
+    """A family for the tests."""
     members = tuple(Value(name=f"{name}_{index}", unit=unit, formula="made up", source="") for index in range(width))
     return Family(**{"name": name, "version": "1", "description": "", "members": members, **changes})
 
@@ -42,7 +42,7 @@ FAMILIES: Final[Mapping[str, Sequence[Family]]] = {
 
 @dataclass(frozen=True)
 class Session:
-    """A session of the tests: its patient and what the stages said of it; None where they have no row."""
+    """A session for the tests: its patient and the outcome of each stage; None for a stage without its row."""
 
     name: str
     patient: str
@@ -64,7 +64,7 @@ def sources(
     refused: Sequence[str] = (),
     families: Mapping[str, Sequence[Family]] = FAMILIES,
 ) -> Sources:
-    """The tables of sessions whose values follow from their seeds."""
+    """The tables of sessions whose values depend on their seeds."""
     rows = {
         modality.name: [
             _row(session, modality.name, getattr(session, modality.name), families)
@@ -86,7 +86,7 @@ def sources(
 
 
 def vector(session: Session, modality: str, family: Family, speaker: str) -> np.ndarray:
-    """What a session's values are: each seed, modality, family and speaker has its own."""
+    """The values of a session: different for each seed, modality, family and speaker."""
     rng = np.random.default_rng([session.seed, *f"{modality} {family.name} {speaker}".encode()])
     return rng.normal(size=len(family.members)).astype(np.float32)
 
@@ -121,7 +121,7 @@ def _row(session: Session, modality: str, reason: str, families: Mapping[str, Se
 
 
 def cohort_of_eight(**changes: Any) -> Dataset:
-    """Patients `pat-0` to `pat-5`: cases and controls in both splits; `pat-0` has three sessions, the others one."""
+    """Eight sessions of cases and controls in both splits: three of `pat-0`, one each of `pat-1` to `pat-5`."""
     patients = [
         patient(
             f"pat-{index}", age=50 + 9 * index, mmse=None if index == 3 else 20 + index, ad_status=index % 2,
@@ -138,12 +138,12 @@ def cohort_of_eight(**changes: Any) -> Dataset:
 
 
 def published(dataset: Dataset) -> Published:
-    """The version that a dataset is to be."""
+    """The version of a dataset, not yet written."""
     return Published.of(dataset, tables={"patients": 1}, settings={"pseudonym_key": "test"})
 
 
 def publish_unchecked(store: Storage, dataset: Dataset) -> Published:
-    """Write a dataset and point to it, whatever the checks would say."""
+    """Write a dataset and point to it, without any checks."""
     version = published(dataset)
     write_version(store, version)
     publish.point(store, version)
@@ -151,7 +151,7 @@ def publish_unchecked(store: Storage, dataset: Dataset) -> Published:
 
 
 def everything_written(folder: Path) -> str:
-    """All text below a folder, as a search for ids finds it: names, raw bytes, arrays, columns and their metadata."""
+    """All text below a folder that a search for ids must see: names, raw bytes, arrays, columns and metadata."""
     found = []
     for path in sorted(folder.rglob("*")):
         found.append(str(path.relative_to(folder)))

@@ -1,4 +1,4 @@
-"""Who is a case, who is a control, and why the others are neither."""
+"""Who is a case, who is a control, and why a cohort excludes the others."""
 
 import pytest
 from hypothesis import given
@@ -56,9 +56,7 @@ def test_the_truth_table(
 
 @given(row=PATIENTS)
 @pytest.mark.parametrize("cohort", COHORTS, ids=lambda cohort: cohort.name)
-def test_every_patient_is_case_or_control_or_excluded_by_the_diagnosis_alone_and_the_limits(
-    cohort: Cohort, row: Patient
-) -> None:
+def test_every_patient_is_a_case_or_a_control_by_diagnosis_or_excluded_by_a_limit(cohort: Cohort, row: Patient) -> None:
     found = cohort.classify(row)
     if isinstance(found, Label):
         assert found is (CASE if row.ad_status == 1 else CONTROL)
@@ -82,7 +80,7 @@ def test_a_diagnosis_that_neither_side_takes_is_excluded_for_its_status() -> Non
     assert cases_alone.classify(patient("P", ad_status=0)) is Exclusion.STATUS
 
 
-def test_a_youngest_age_is_part_of_the_cohort() -> None:
+def test_the_lowest_age_belongs_to_the_cohort() -> None:
     old = Cohort("x", "", case=Criterion(ad_status=1), control=Criterion(ad_status=0), age_from=60, age_below=80)
     assert [old.classify(patient("P", age=age)) for age in (59, 60, 79, 80)] == [
         Exclusion.AGE,

@@ -1,4 +1,4 @@
-"""Making a dataset: everybody is accounted for, rows are what they say, and equal data have equal versions."""
+"""A dataset accounts for every session, its rows belong to their sessions, and equal data have equal versions."""
 
 import dataclasses
 import itertools
@@ -57,14 +57,14 @@ def make(made: Sources, cohort: Cohort = AD_VS_HC, covariates: tuple[str, ...] =
         (Session("s", "nobody knows", audio=None), "no_metadata"),
     ],
 )
-def test_a_session_that_cannot_be_used_is_counted_once_by_what_was_missing(session: Session, quarantined: str) -> None:
+def test_a_session_that_cannot_be_used_is_counted_once_by_what_is_missing(session: Session, quarantined: str) -> None:
     dataset = make(sources([patient("P")], [session], refused=["refused"]))
     assert dataset.flow == Flow(1, 0, {}, {quarantined: 1})
     assert dataset.flow.balanced
     assert len(dataset.arrays["y"]) == 0
 
 
-def test_a_patient_who_is_no_member_is_counted_by_the_reason() -> None:
+def test_an_excluded_patient_is_counted_by_the_reason() -> None:
     mci, under_60 = COHORTS[1], COHORTS[2]
     made = sources(
         [patient("a", mmse=20, ad_status=1), patient("b", mmse=None, ad_status=1), patient("c", age=50)],
@@ -79,7 +79,7 @@ def test_a_patient_who_is_no_member_is_counted_by_the_reason() -> None:
     assert make(made, under_60).flow.to_json()["excluded"] == {"age": 3}
 
 
-def test_a_flow_that_does_not_add_up_says_so() -> None:
+def test_a_flow_that_does_not_add_up_is_not_balanced() -> None:
     assert Flow(3, 1, {"age": 1}, {"no_audio": 1}).balanced
     assert not Flow(4, 1, {"age": 1}, {"no_audio": 1}).balanced
 
@@ -95,7 +95,7 @@ STATUSES = st.dictionaries(
 
 @st.composite
 def corpora(draw: st.DrawFn) -> tuple[list, list[Session], list[str]]:
-    """Patients that are there, refused or missing, and sessions of which a part may be missing or refused."""
+    """Patients that are valid, refused or missing, and sessions whose parts may be missing or refused."""
     patients, refused = [], []
     for name in ("pa", "pb", "pc", "pd"):
         kind = draw(st.sampled_from(["valid", "valid", "refused", "missing"]))
@@ -128,7 +128,7 @@ def corpora(draw: st.DrawFn) -> tuple[list, list[Session], list[str]]:
 
 @settings(max_examples=80, deadline=None)
 @given(corpus=corpora(), cohort=st.sampled_from(COHORTS))
-def test_every_session_is_accounted_for_and_every_row_is_its_sessions(corpus: tuple, cohort: Cohort) -> None:
+def test_every_session_is_accounted_for_and_every_row_belongs_to_its_session(corpus: tuple, cohort: Cohort) -> None:
     patients, sessions, refused = corpus
     dataset = assemble(cohort, sources(patients, sessions, refused), PSEUDONYMS, ("age", "gender", "mmse"))
     by_name = {row.patient: row for row in patients}
@@ -238,7 +238,7 @@ def test_only_known_columns_may_be_covariates() -> None:
         check_covariates(["age", "patient"])
 
 
-def test_no_covariates_are_a_dataset_still() -> None:
+def test_a_dataset_may_have_no_covariates() -> None:
     assert cohort_of_eight(covariates=()).covariates.column_names == []
 
 
@@ -339,7 +339,7 @@ def test_a_file_with_other_bytes_and_the_same_values_changes_the_inputs_alone() 
     assert dataset.inputs != make(made, covariates=ALL_COVARIATES).inputs
 
 
-def test_one_nan_is_as_good_as_another() -> None:
+def test_the_bits_of_a_nan_do_not_change_the_version() -> None:
     dataset = cohort_of_eight()
     matrix = dataset.arrays["X_audio_all"].copy()
     versions = set()

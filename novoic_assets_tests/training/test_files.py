@@ -1,4 +1,4 @@
-"""What is written with a dataset: every kind of file keeps the same promises, and a package adds one by being there."""
+"""The files of a dataset: every kind keeps the same promises, and an installed package adds a kind."""
 
 import doctest
 import json
@@ -39,7 +39,7 @@ import json
 from novoic_assets.training.files.entry import DatasetFiles
 
 def write(published):
-    """Two files that use everything a version offers."""
+    """Two files that use everything in a version."""
     facts = {
         "name": published.name, "description": published.description, "version": published.version,
         "cases": int(published.arrays["y"].sum()), "ages": published.covariates["age"].to_pylist(),
@@ -75,7 +75,7 @@ def new_store(folder: Path) -> Storage:
 
 
 def put(store: Storage, dataset: Dataset | None = None) -> dict[str, Finding]:
-    """Publish a dataset; what the checks found, by name."""
+    """Publish a dataset; return the findings of the checks by name."""
     dataset = dataset or cohort_of_eight()
     publication = publish.publish_dataset(store, dataset, tables={"patients": 1}, settings={"pseudonym_key": "test"})
     assert publication.failed == []
@@ -87,12 +87,12 @@ def folder_of(store: Storage, dataset: Dataset | None = None) -> Path:
 
 
 def files_in(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """The files of a folder: their bytes, and what would change if they were written again."""
+    """The bytes and modification times of a folder's files; writing a file again changes the time."""
     return {path.name: (path.read_bytes(), path.stat().st_mtime_ns) for path in folder.iterdir()}
 
 
 def files_of(kind: str, store: Storage) -> list[str]:
-    """The files of one kind beside a dataset, its mark last."""
+    """The files of one kind of a dataset, the mark last."""
     folder, mark = version_folder(NAME, cohort_of_eight().version), mark_of(entry_of(kind))
     return [mark] if kind == MANIFEST.name else [*read_mark(store, folder, mark), mark]
 
@@ -104,7 +104,7 @@ def entry_of(kind: str) -> DatasetFiles:
 KINDS = [*(each.name for each in VERSION_FILES), "card"]
 
 
-# What every kind of file keeps
+# The promises of every kind of file
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -122,7 +122,7 @@ def test_a_kind_is_written_with_its_mark_last(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != MANIFEST.name])
-def test_a_mark_tells_the_hashes_of_its_files(package: None, store: Storage, kind: str) -> None:
+def test_a_mark_holds_the_hashes_of_its_files(package: None, store: Storage, kind: str) -> None:
     put(store)
     folder = folder_of(store)
     marked = read_mark(store, version_folder(NAME, folder.name), mark_of(entry_of(kind)))
@@ -133,7 +133,7 @@ def test_a_mark_tells_the_hashes_of_its_files(package: None, store: Storage, kin
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_is_the_same_bytes_in_every_store(package: None, tmp_path: Path, kind: str) -> None:
+def test_a_kind_has_the_same_bytes_in_every_store(package: None, tmp_path: Path, kind: str) -> None:
     one, other = new_store(tmp_path / "one"), new_store(tmp_path / "other")
     put(one)
     put(other)
@@ -182,7 +182,7 @@ def test_a_kind_whose_run_was_killed_is_written_again(
     }
 
 
-def test_a_run_uses_what_a_killed_one_had_completed(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_uses_the_files_that_a_killed_one_completed(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     write_version(store, published(cohort_of_eight()))
     folder = folder_of(store)
     before = files_in(folder)
@@ -192,10 +192,10 @@ def test_a_run_uses_what_a_killed_one_had_completed(store: Storage, monkeypatch:
     assert files_in(folder)["manifest.json"][0] == before["manifest.json"][0]
 
 
-# What a version offers
+# The content of a version
 
 
-def test_a_version_says_the_same_made_and_read_back(store: Storage) -> None:
+def test_a_version_is_the_same_when_read_back(store: Storage) -> None:
     dataset = cohort_of_eight(covariates=("age", "gender", "mmse"))
     made = published(dataset)
     write_version(store, made)
@@ -216,10 +216,10 @@ def test_the_example_of_a_kind_runs() -> None:
     assert result.failed == 0
 
 
-# What packages add
+# Kinds that packages add
 
 
-def test_a_package_reaches_versions_that_were_there_before_it(store: Storage, tmp_path: Path) -> None:
+def test_a_package_also_writes_to_older_versions(store: Storage, tmp_path: Path) -> None:
     old, new = cohort_of_eight(), cohort_of_eight(covariates=("age",))
     for dataset in (old, new):
         put(store, dataset)
@@ -241,7 +241,7 @@ def test_a_package_reaches_versions_that_were_there_before_it(store: Storage, tm
     assert Path(store.root, "training_data", NAME, "current.json").read_bytes() == pointer
 
 
-def test_a_version_from_before_there_were_marks_is_complete_and_gets_what_packages_add(
+def test_a_version_from_before_marks_existed_is_complete_and_gets_the_files_of_packages(
     package: None, store: Storage
 ) -> None:
     write_version(store, published(cohort_of_eight()))
@@ -255,7 +255,7 @@ def test_a_version_from_before_there_were_marks_is_complete_and_gets_what_packag
     assert after.items() >= before.items()
 
 
-def test_a_package_reaches_the_versions_in_a_bucket(package: None, bucket_lab: BucketLab) -> None:
+def test_a_package_writes_to_the_versions_in_a_bucket(package: None, bucket_lab: BucketLab) -> None:
     store = Storage(bucket_lab.store_root, "NOVOIC_STORE")
     for dataset in (cohort_of_eight(covariates=("age",)), cohort_of_eight()):
         write_version(store, published(dataset))
@@ -265,7 +265,7 @@ def test_a_package_reaches_the_versions_in_a_bucket(package: None, bucket_lab: B
     assert len(cards) == 2
 
 
-def test_a_version_without_a_manifest_is_left(package: None, store: Storage) -> None:
+def test_a_version_without_a_manifest_gets_no_files(package: None, store: Storage) -> None:
     unfinished = folder_of(store, cohort_of_eight(covariates=("age",)))
     write_version(store, published(cohort_of_eight(covariates=("age",))))
     (unfinished / "manifest.json").unlink()
@@ -273,13 +273,13 @@ def test_a_version_without_a_manifest_is_left(package: None, store: Storage) -> 
     assert not (unfinished / "card.json").exists()
 
 
-def test_a_dataset_of_nobody_has_the_files_beside_its_older_versions(package: None, store: Storage) -> None:
+def test_a_dataset_of_nobody_gets_the_files_in_its_older_versions(package: None, store: Storage) -> None:
     write_version(store, published(cohort_of_eight()))
     assert put(store, assemble(AD_VS_HC, sources([], []), PSEUDONYMS, ()))["files_written"].passed
     assert (folder_of(store) / "card.json").exists()
 
 
-def test_a_version_of_another_schema_is_left_and_counted(package: None, store: Storage) -> None:
+def test_a_version_of_another_schema_gets_no_files_and_is_counted(package: None, store: Storage) -> None:
     old = cohort_of_eight(covariates=("age",))
     write_version(store, published(old))
     manifest = folder_of(store, old) / "manifest.json"
@@ -301,9 +301,9 @@ def test_a_damaged_older_version_is_a_warning(package: None, store: Storage) -> 
     assert (folder_of(store) / "card.json").exists()
 
 
-def test_without_packages_no_version_is_looked_for(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_packages_the_store_is_not_listed(store: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise StorageError("nobody asked for it")
+        raise StorageError("the store was listed")
 
     monkeypatch.setattr(Storage, "list", refuse)
     monkeypatch.setattr(Storage, "has_folder", refuse)
@@ -313,17 +313,17 @@ def test_without_packages_no_version_is_looked_for(store: Storage, monkeypatch: 
 FAILING = {
     "it raises": ("1 / 0", r"\(ZeroDivisionError at lab_card\.py:5\)"),
     "it raises with a text": ("raise ValueError('speaker_S001')", r"\(ValueError at lab_card\.py:5\)"),
-    "a folder in a name": ("return {'../card.json': b''}", "a name with other characters than"),
-    "an absolute path": ("return {'/card.json': b''}", "a name with other characters than"),
-    "a hidden file": ("return {'.card': b''}", "a name with other characters than"),
-    "a name that is none": ("return {3: b''}", "a name with other characters than"),
-    "the file of another kind": ("return {'arrays.npz': b''}", "a name that is taken"),
-    "the file of another kind, in upper case": ("return {'Train.Parquet': b''}", "a name that is taken"),
-    "the manifest": ("return {'manifest.json': b''}", "a name that is taken"),
-    "a mark": ("return {'arrays.written.json': b''}", "the name of a mark"),
-    "two names that differ in case": ("return {'card.md': b'', 'Card.md': b''}", "a name that is taken"),
-    "text": ("return {'card.md': '# card'}", "something else than bytes by file name"),
-    "nothing": ("return None", "something else than bytes by file name"),
+    "a folder in a name": ("return {'../card.json': b''}", "a file name may have"),
+    "an absolute path": ("return {'/card.json': b''}", "a file name may have"),
+    "a hidden file": ("return {'.card': b''}", "a file name may have"),
+    "a name that is no text": ("return {3: b''}", "a file name may have"),
+    "the file of another kind": ("return {'arrays.npz': b''}", "another file already has"),
+    "the file of another kind, in upper case": ("return {'Train.Parquet': b''}", "another file already has"),
+    "the manifest": ("return {'manifest.json': b''}", "another file already has"),
+    "a mark": ("return {'arrays.written.json': b''}", r"may not end in \.written\.json"),
+    "two names that differ in case": ("return {'card.md': b'', 'Card.md': b''}", "another file already has"),
+    "text": ("return {'card.md': '# card'}", "must return a mapping of file names to bytes"),
+    "nothing": ("return None", "must return a mapping of file names to bytes"),
     "an array that it changes": ("published.arrays['y'][:] = 0", r"\(ValueError at lab_card\.py:5\)"),
 }
 
@@ -361,7 +361,7 @@ def test_a_package_that_fails_costs_its_own_files_and_is_tried_again(
     assert (folder / "bad.txt").read_bytes() == b"mended"
 
 
-def test_two_packages_cannot_have_one_file(store: Storage, tmp_path: Path) -> None:
+def test_two_packages_cannot_write_the_same_file(store: Storage, tmp_path: Path) -> None:
     source = (
         "from novoic_assets.training.files.entry import DatasetFiles\n"
         "ONE = DatasetFiles('one', lambda published: {'card.json': b'one'})\n"
@@ -370,7 +370,9 @@ def test_two_packages_cannot_have_one_file(store: Storage, tmp_path: Path) -> No
     points = {ENTRY_POINTS: {"one": "lab_card:ONE", "two": "lab_card:TWO"}}
     with installed(tmp_path / "site", "lab_card", source, points):
         descriptions = [put(store)["files_written"].description for _ in range(2)]
-    assert set(descriptions) == {"1 kind of file could not be written: two (it gives a file a name that is taken)"}
+    assert set(descriptions) == {
+        "1 kind of file could not be written: two (another file already has one of its file names)"
+    }
     assert (folder_of(store) / "card.json").read_bytes() == b"one"
 
 
@@ -380,10 +382,13 @@ def test_two_packages_cannot_have_one_file(store: Storage, tmp_path: Path) -> No
         ("raise RuntimeError('speaker_S001')", "the entry point card of .* cannot be imported .RuntimeError."),
         ("CARD = 3", "is not an object of DatasetFiles"),
         (CARD.replace('"card", write', '"arrays", write'), "two kinds of file have the same name"),
-        (CARD.replace('"card", write', '"../card", write'), "other characters than a-z, 0-9 and _"),
+        (
+            CARD.replace('"card", write', '"../card", write'),
+            "whose name is not a letter a-z, followed by a-z, 0-9 and _",
+        ),
     ],
 )
-def test_a_package_that_does_not_fit_is_a_warning(store: Storage, tmp_path: Path, source: str, said: str) -> None:
+def test_an_unusable_package_causes_a_warning(store: Storage, tmp_path: Path, source: str, said: str) -> None:
     with installed(tmp_path / "site", "lab_card", source, CARD_POINT):
         finding = put(store)["files_written"]
     assert not finding.passed
@@ -392,7 +397,7 @@ def test_a_package_that_does_not_fit_is_a_warning(store: Storage, tmp_path: Path
     assert publish.current(store, NAME)["version"] == cohort_of_eight().version
 
 
-def test_a_store_that_cannot_be_written_stops_the_run_and_is_not_the_packages_fault(
+def test_a_store_that_cannot_be_written_stops_the_run(
     package: None, store: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish_unchecked(store, cohort_of_eight())

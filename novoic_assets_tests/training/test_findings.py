@@ -1,4 +1,4 @@
-"""Every check of a dataset can pass and can fail, on the arrays as they were written."""
+"""Every check of a dataset can pass and can fail."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,7 +27,7 @@ def failed(found: dict[str, Finding]) -> set[str]:
 
 
 def changed(name: str, change: Callable[[np.ndarray], np.ndarray | None]) -> tuple[Dataset, Arrays]:
-    """A dataset, and its arrays with one that was changed."""
+    """A dataset, and its arrays with a change in one."""
     dataset = cohort_of_eight()
     array = dataset.arrays[name].copy()
     result = change(array)
@@ -61,11 +61,11 @@ def test_a_sound_dataset_passes_every_check() -> None:
         ("split", lambda array: np.where(array == "test", "train", array), {"both_classes"}),
     ],
 )
-def test_a_check_fails_alone_for_what_is_wrong(name: str, change: Callable, fails: set[str]) -> None:
+def test_only_the_check_of_a_fault_fails(name: str, change: Callable, fails: set[str]) -> None:
     assert failed(check(*changed(name, change))) == fails
 
 
-def test_undefined_values_that_say_so_are_no_error() -> None:
+def test_undefined_values_with_a_reason_are_no_error() -> None:
     dataset, arrays = changed("X_text_patient", set_first(np.nan))
     arrays["reason_text_patient"] = np.where(np.isnan(arrays["X_text_patient"]), np.uint8(1), np.uint8(0))
     arrays["status_text_patient"] = np.array(["no_speech", *dataset.arrays["status_text_patient"][1:]])
@@ -83,11 +83,11 @@ def test_a_patient_in_both_splits_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("flow", [Flow(9, 8, {}, {}), Flow(9, 9, {}, {}), Flow(8, 7, {"age": 1}, {})])
-def test_a_flow_that_does_not_add_up_or_is_not_the_rows_is_an_error(flow: Flow) -> None:
+def test_a_flow_that_does_not_add_up_or_does_not_match_the_rows_is_an_error(flow: Flow) -> None:
     assert failed(check(replace(cohort_of_eight(), flow=flow))) == {"flow_reconciled"}
 
 
-def test_an_empty_dataset_warns_and_fails_nobody() -> None:
+def test_an_empty_dataset_causes_warnings_and_no_error() -> None:
     found = check(assemble(AD_VS_HC, sources([], []), PSEUDONYMS, ()))
     assert failed(found) == {"not_empty", "both_classes"}
     assert "nothing is published" in found["not_empty"].description
@@ -95,7 +95,7 @@ def test_an_empty_dataset_warns_and_fails_nobody() -> None:
 
 def test_a_class_that_is_missing_is_named() -> None:
     found = check(*changed("y", lambda array: array * 0))
-    assert found["both_classes"].description == "none in train cases, test cases"
+    assert found["both_classes"].description == "no train cases, no test cases"
 
 
 def test_no_description_names_anybody() -> None:

@@ -1,4 +1,4 @@
-"""The digest of a dataset's inputs: stores hold it, so its text stays whatever the code's own names become."""
+"""The digest of a dataset's inputs: stores hold it, so renamed code must not change the hashed text."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def test_covariates_are_hashed_as_this_text() -> None:
 
 
 def test_a_known_dataset_keeps_its_version_and_the_digest_of_its_inputs() -> None:
-    """Published stores refer to both. Neither changes unless SCHEMA_VERSION does."""
+    """Published stores refer to both, so neither may change unless SCHEMA_VERSION does."""
     dataset = cohort_of_eight(covariates=("age", "gender", "mmse"))
     assert dataset.version == "0adb6af928148c20"
     assert dataset.inputs == "8ff3404431495f92e6c998e1fee517efe3407272976964ebbe14eea81d59a3ff"

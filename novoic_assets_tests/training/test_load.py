@@ -1,4 +1,4 @@
-"""What a scientist gets from `load_dataset`."""
+"""Scientists get the published arrays from `load_dataset`."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def silent(dataset: Dataset, speaker: str, rows: slice) -> Dataset:
 
 @pytest.mark.parametrize("speaker", SPEAKERS)
 @pytest.mark.parametrize("split", [None, "train", "test"])
-def test_a_dataset_is_what_was_published_for_speaker_and_split(store: Path, speaker: str, split: str | None) -> None:
+def test_a_dataset_holds_what_was_published_for_speaker_and_split(store: Path, speaker: str, split: str | None) -> None:
     dataset = put(store, cohort_of_eight(covariates=("age", "gender", "mmse")))
     data = load_dataset(NAME, store, speaker=speaker, split=split)
     rows = np.flatnonzero(dataset.arrays["split"] == split) if split else np.arange(8)
@@ -100,15 +100,15 @@ def test_undefined_values_are_nan_and_masked_and_no_others(store: Path) -> None:
         np.testing.assert_array_equal(status == "no_speech", ~mask.any(axis=1))
 
 
-def test_families_without_a_number_warn_where_it_was_asked_for_and_says_why(store: Path) -> None:
+def test_families_without_numbers_cause_a_warning_at_the_callers_line_that_says_why(store: Path) -> None:
     put(store, silent(cohort_of_eight(), "investigator", slice(None)))
-    with pytest.warns(UserWarning, match="there is no number of") as caught:
+    with pytest.warns(UserWarning, match="there are no numbers from") as caught:
         load_dataset(NAME, store, speaker="investigator", split="test")
     assert [Path(warning.filename).name for warning in caught] == [Path(__file__).name] * 2
     where = "for the speaker 'investigator' in the test split of ad_vs_hc (no_speech)"
     assert [str(warning.message) for warning in caught] == [
-        f"there is no number of words, pauses {where}",
-        f"there is no number of mfcc {where}",
+        f"there are no numbers from words, pauses {where}",
+        f"there are no numbers from mfcc {where}",
     ]
 
 
@@ -123,7 +123,7 @@ def test_families_are_chosen_and_keep_their_order(store: Path) -> None:
     assert none.X_text.shape == none.X_audio.shape == (8, 0)
 
 
-def test_the_circumstances_are_beside_the_matrices(store: Path) -> None:
+def test_the_circumstances_of_the_recording_are_outside_the_matrices(store: Path) -> None:
     dataset = put(store, cohort_of_eight())
     data = load_dataset(NAME, store, split="test")
     rows = np.flatnonzero(dataset.arrays["split"] == "test")
@@ -135,7 +135,7 @@ def test_a_dataset_of_another_schema_is_not_misread(store: Path) -> None:
     dataset = put(store, cohort_of_eight())
     manifest = store / "training_data" / NAME / dataset.version / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"schema_version": "2"', '"schema_version": "1"'))
-    with pytest.raises(NovoicError, match="another version of novoic_assets; materialize again"):
+    with pytest.raises(NovoicError, match=r"another version of novoic_assets published .*; materialize again"):
         load_dataset(NAME, store)
 
 
@@ -172,25 +172,25 @@ def test_a_dataset_without_covariates_loads(store: Path) -> None:
     [
         ({"name": "ad_vs_hd"}, "no dataset ad_vs_hd"),
         ({"name": "ad vs hc"}, "ad_vs_hc, ad_mci_vs_hc"),
-        ({"name": "../restricted"}, "a dataset's name is one of"),
-        ({"name": "ad_vs_hc\n"}, "a dataset's name is one of"),
+        ({"name": "../restricted"}, "name must be one of"),
+        ({"name": "ad_vs_hc\n"}, "name must be one of"),
         ({"version": "0123456789abcdef"}, "no version 0123456789abcdef of the dataset ad_vs_hc"),
         ({"version": "../.."}, "hexadecimal"),
         ({"split": "validation"}, "train, test"),
         ({"split": ""}, "train, test"),
         ({"speaker": "nurse"}, "patient, investigator, all"),
-        ({"families": ["mfccs"]}, "families is a list of names out of words, pauses, mfcc"),
-        ({"families": "mfcc"}, "families is a list of names out of words, pauses, mfcc"),
+        ({"families": ["mfccs"]}, "families must be a list of names from words, pauses, mfcc"),
+        ({"families": "mfcc"}, "families must be a list of names from words, pauses, mfcc"),
     ],
 )
-def test_what_is_not_there_is_an_error_that_says_what_there_is(store: Path, arguments: dict, said: str) -> None:
+def test_a_wrong_argument_is_an_error_that_says_what_is_valid(store: Path, arguments: dict, said: str) -> None:
     put(store, cohort_of_eight())
     with pytest.raises(NovoicError, match=said.replace(".", r"\.")) as error:
         load_dataset(**{"name": NAME, "store": store, **arguments})
     assert str(store) not in str(error.value)
 
 
-def test_a_store_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+def test_a_missing_store_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="store"):
         load_dataset(NAME, tmp_path / "nowhere")
     with pytest.raises(NovoicError, match="no dataset"):
@@ -213,7 +213,7 @@ def test_a_dataset_in_a_bucket_is_read_from_there(store: Path, bucket_lab: Bucke
     assert loaded.covariates.keys() == here.covariates.keys()
 
 
-def test_importing_and_loading_take_no_heavy_libraries(store: Path) -> None:
+def test_importing_and_loading_import_no_heavy_libraries(store: Path) -> None:
     put(store, cohort_of_eight())
     code = (
         "import sys; from novoic_assets import load_dataset;"
@@ -228,7 +228,7 @@ def test_importing_and_loading_take_no_heavy_libraries(store: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_process_that_only_loads_ends_well_every_time(store: Path) -> None:
+def test_a_process_that_only_loads_always_exits_cleanly(store: Path) -> None:
     put(store, cohort_of_eight())
     code = f"from novoic_assets import load_dataset; load_dataset({NAME!r}, {str(store)!r})"
     assert [subprocess.run([sys.executable, "-c", code], check=False).returncode for _ in range(20)] == [0] * 20

@@ -1,4 +1,4 @@
-"""Keyed pseudonyms: the right digest, the same everywhere, and one key for a store."""
+"""Keyed pseudonyms are HMACs, the same in every process, with one key for a store."""
 
 import hashlib
 import os
@@ -118,12 +118,12 @@ def test_runs_that_start_at_once_use_one_key(monkeypatch: pytest.MonkeyPatch, tm
         assert len(set(found)) == 1
 
 
-def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch, store: Storage) -> None:
+def test_an_empty_setting_is_not_set(monkeypatch: pytest.MonkeyPatch, store: Storage) -> None:
     monkeypatch.setenv(KEY_SETTING, "")
     assert len(load_pseudonyms(store).key_id) == 8
 
 
-def test_a_store_that_cannot_be_written_is_an_error_and_no_passing_key(
+def test_a_store_that_cannot_be_written_is_an_error_and_gives_no_temporary_key(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv(KEY_SETTING)
@@ -134,7 +134,7 @@ def test_a_store_that_cannot_be_written_is_an_error_and_no_passing_key(
 
 
 @given(st.sets(st.text(max_size=5), min_size=1, max_size=8))
-def test_identify_leads_back(ids: set[str]) -> None:
+def test_identify_finds_the_patient_or_session(ids: set[str]) -> None:
     pseudonyms = Pseudonyms(KEY)
     for value in ids:
         assert pseudonyms.identify(pseudonyms.patient(value), ids, ids) == {"patient": value}
@@ -143,6 +143,6 @@ def test_identify_leads_back(ids: set[str]) -> None:
     assert pseudonyms.identify(Pseudonyms(KEY + "x").patient(min(ids)), ids, ids) == {}
 
 
-def test_the_environment_is_the_only_place_of_the_key() -> None:
-    assert os.environ[KEY_SETTING]  # set by the tests' fixture, so that no test depends on whoever runs it
+def test_the_key_comes_only_from_the_environment() -> None:
+    assert os.environ[KEY_SETTING]  # a fixture sets it, so that no test depends on the settings of whoever runs it
     assert os.environ[KEY_SETTING] not in repr(Pseudonyms(os.environ[KEY_SETTING]))

@@ -1,4 +1,4 @@
-"""Publishing: whole versions that never change, a pointer that comes last, and nothing that names a person."""
+"""Publishing writes complete versions that never change, moves the pointer last, and names nobody."""
 
 import hashlib
 import json
@@ -47,13 +47,13 @@ def folder(store: Storage, version: str) -> Path:
 
 
 def files_of(store: Storage) -> dict[Path, tuple[bytes, int, int]]:
-    """The files of a store: what is in them, and what would change if they were written again."""
+    """The bytes, modification times and inodes of a store's files; writing a file again changes the last two."""
     files = [path for path in Path(store.root, "training_data").rglob("*") if path.is_file()]
     return {path: (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) for path in files}
 
 
 def fail_on(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """Have the storage fail to write one file."""
+    """Make the storage fail at one file."""
     write = Storage.write
 
     def failing(self: Storage, path: str, data: bytes) -> None:
@@ -118,7 +118,7 @@ def test_parquet_has_the_same_rows_with_lists_of_fixed_size_and_the_covariates(s
     assert [family["name"] for family in families["audio"]] == [family.name for family in FAMILIES["audio"]]
 
 
-def test_a_split_without_rows_has_a_file_still(store: Storage) -> None:
+def test_a_split_without_rows_has_a_file(store: Storage) -> None:
     dataset = cohort_of_eight()
     train = dataset.arrays["split"] == "train"
     arrays = {name: array[train] if array.shape[:1] == (8,) else array for name, array in dataset.arrays.items()}
@@ -136,7 +136,7 @@ def test_nothing_that_is_written_names_a_patient_or_a_session(store: Storage) ->
     for index in range(8):
         assert f"pat-{index}" not in said
         assert f"ses-{index}" not in said
-    # The search does find what is there.
+    # The search finds what the files do hold.
     assert PSEUDONYMS.patient("pat-0") in said
     assert PSEUDONYMS.session("ses-0") in said
     assert written.version in said
@@ -176,7 +176,7 @@ def test_a_written_version_is_not_current_until_it_is_pointed_to(store: Storage)
 
 
 @pytest.mark.parametrize("file", sorted(FILES | {"current.json"}))
-def test_a_run_that_fails_at_any_file_leaves_the_old_version_current_and_the_next_one_mends_it(
+def test_a_run_that_fails_at_any_file_keeps_the_old_version_current_and_the_next_one_publishes(
     store: Storage, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     old, new = cohort_of_eight(), cohort_of_eight(covariates=("age",))
@@ -194,7 +194,7 @@ def test_a_run_that_fails_at_any_file_leaves_the_old_version_current_and_the_nex
     assert {path.name for path in folder(store, new.version).iterdir()} == FILES
 
 
-def test_the_pointer_keeps_up_with_the_flow_of_the_same_version(store: Storage) -> None:
+def test_the_pointer_follows_the_flow_of_an_unchanged_version(store: Storage) -> None:
     dataset = cohort_of_eight()
     publish_unchecked(store, dataset)
     first = publish.current(store, NAME)
@@ -207,7 +207,7 @@ def test_the_pointer_keeps_up_with_the_flow_of_the_same_version(store: Storage) 
     assert (Path(store.root) / "training_data" / NAME / "current.json").read_bytes() == before
 
 
-def test_a_retired_dataset_has_its_versions_still_and_none_is_current(store: Storage) -> None:
+def test_a_retired_dataset_keeps_its_versions_without_a_current_one(store: Storage) -> None:
     written = publish_unchecked(store, cohort_of_eight())
     publish.retire(store, NAME)
     publish.retire(store, NAME)
@@ -224,7 +224,7 @@ def test_the_picture_of_a_dataset_is_a_png(covariates: tuple[str, ...]) -> None:
     assert b"pat-" not in picture
 
 
-def test_what_is_checked_is_read_back_from_the_store(store: Storage) -> None:
+def test_the_checks_read_the_files_back_from_the_store(store: Storage) -> None:
     dataset = cohort_of_eight()
     write_version(store, published(dataset))
     np.savez(folder(store, dataset.version) / "arrays.npz", **{**dataset.arrays, "y": 0 * dataset.arrays["y"]})
@@ -241,7 +241,7 @@ def test_a_version_whose_checks_fail_is_written_and_not_pointed_to(store: Storag
     assert publish.current(store, NAME)["version"] == old.version
 
 
-def test_a_dataset_of_nobody_takes_the_pointer_away(store: Storage) -> None:
+def test_a_dataset_of_nobody_deletes_the_pointer(store: Storage) -> None:
     publish.publish_dataset(store, cohort_of_eight(), tables={}, settings={})
     empty = assemble(AD_VS_HC, sources([], []), PSEUDONYMS, ())
     publication = publish.publish_dataset(store, empty, tables={}, settings={})

@@ -14,14 +14,14 @@ ARRAYS_FILE: Final = "arrays.npz"
 
 
 def write_arrays(published: Published) -> Mapping[str, bytes]:
-    """The arrays as one file."""
+    """Write the arrays as one file."""
     file = io.BytesIO()
     np.savez(file, allow_pickle=False, **dict(published.arrays))
     return {ARRAYS_FILE: file.getvalue()}
 
 
 def read_arrays(data: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of a file, by name."""
+    """Read the arrays of a file, by name."""
     with np.load(io.BytesIO(data), allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 

@@ -1,7 +1,7 @@
-"""Every kind of file that is written with a version of a dataset.
+"""The kinds of file that are written with a version of a dataset.
 
-The first ones make a version: without them there is none. An installed package adds kinds of its own by an entry
-point; those are written beside, also into versions that were published before.
+The project's own kinds make a version: none exists without them. An installed package adds further kinds by an entry
+point; they are written beside the version's files, and also beside those of versions published earlier.
 """
 
 import re
@@ -18,14 +18,15 @@ ENTRY_POINTS: Final = "novoic_assets.dataset_files"
 """The group of entry points in which an installed package names its kinds of file."""
 
 VERSION_FILES: Final[tuple[DatasetFiles, ...]] = (ARRAYS, PARQUET, MANIFEST)
-"""What makes a version, in the order in which it is written: the manifest comes last, with the others' hashes."""
+"""The kinds that make a version, in the order of writing: the manifest is last, with the hashes of the others."""
 
 
 def added_files() -> tuple[DatasetFiles, ...]:
-    """The kinds of file that installed packages add, in the order of their entry points' names.
+    """Return the kinds of file that installed packages add, in the order of their entry points' names.
 
     Raises:
-        NovoicError: A kind cannot be imported, is no `DatasetFiles`, or has a name that is taken or not plain.
+        NovoicError: A kind cannot be imported, is not a `DatasetFiles`, or has the name of another kind or one with
+            other characters than lower-case letters, digits and underscores.
     """
     found: tuple[DatasetFiles, ...] = added(ENTRY_POINTS, DatasetFiles)
     names = [entry.name for entry in (*VERSION_FILES, *found)]
@@ -33,6 +34,7 @@ def added_files() -> tuple[DatasetFiles, ...]:
         raise NovoicError(f"two kinds of file have the same name, one of them by an entry point of {ENTRY_POINTS}")
     if not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names):
         raise NovoicError(
-            f"an entry point of {ENTRY_POINTS} names a kind of file with other characters than a-z, 0-9 and _"
+            f"an entry point of {ENTRY_POINTS} has a kind of file whose name is not a letter a-z, followed by a-z, 0-9"
+            " and _"
         )
     return found

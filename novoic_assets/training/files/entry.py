@@ -1,4 +1,4 @@
-"""The seam: a kind of file that is written with every version of a dataset."""
+"""The seam for kinds of file that are written with every version of a dataset."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from novoic_assets.training.published import Published
 class DatasetFiles:
     """A kind of file: one or more files that are made together.
 
-    It is complete in a version once its mark, `<name>.written.json`, is there. Then it is never written again: to
-    write other files, take another name.
+    A version has all files of a kind once their mark, `<name>.written.json`, exists. They are never written again: to
+    write other files, choose another name.
 
     Attributes:
         name: Unique among all kinds: lower-case letters, digits and underscores, a letter first.
-        write: Gives the files of a version by name, the same bytes for the same version. A name has no folder in it.
-            What it is given is read-only.
+        write: Returns the files of a version by file name, the same bytes for the same version. A file name has no
+            folder in it. The arrays that it receives are read-only.
 
     Example:
         >>> def counts(published):

@@ -1,7 +1,6 @@
 """`manifest.json`: what a version is, where its sessions went and what it was made from.
 
-It is written when the arrays and the Parquet files are there, and has their hashes: a version without a manifest is
-none.
+It is written after the arrays and the Parquet files, and holds their hashes. A version exists once its manifest does.
 """
 
 import json
@@ -20,7 +19,7 @@ MANIFEST_FILE: Final = "manifest.json"
 
 
 def write_manifest(published: Published) -> Mapping[str, bytes]:
-    """The manifest."""
+    """Write the manifest."""
     content = {
         "name": published.name,
         "description": published.description,
@@ -40,13 +39,13 @@ def write_manifest(published: Published) -> Mapping[str, bytes]:
 
 
 def read_manifest(data: bytes) -> dict[str, Any]:
-    """What a manifest says."""
+    """Read a manifest."""
     content: dict[str, Any] = json.loads(data)
     return content
 
 
 def published_as(manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], covariates: pa.Table) -> Published:
-    """The version that a manifest describes, with its arrays and covariates."""
+    """Return the version that a manifest describes, with its arrays and covariates."""
     return Published(
         **{
             name: manifest[name]

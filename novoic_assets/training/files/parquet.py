@@ -1,4 +1,4 @@
-"""`train.parquet` and `test.parquet`: a row a session, for anything that reads Parquet."""
+"""`train.parquet` and `test.parquet`: a row for each session, for any reader of Parquet."""
 
 import io
 import json
@@ -20,22 +20,22 @@ PARQUET_FILES: Final = tuple(f"{split}.parquet" for split in SPLITS)
 
 
 def write_parquet(published: Published) -> Mapping[str, bytes]:
-    """A file for each split; one without rows has a file, too."""
+    """Write a file for each split, even for one without rows."""
     return {file: _split(published, split) for file, split in zip(PARQUET_FILES, SPLITS, strict=True)}
 
 
 def read_covariates(files: Iterable[bytes], names: Sequence[str], sessions: NDArray[np.str_]) -> pa.Table:
-    """The covariates in the files of a version.
+    """Read the covariates from the files of a version.
 
     Args:
-        files: The content of all splits' files.
+        files: The content of the files of all splits.
         names: Names of the covariates.
-        sessions: The sessions whose rows to take, in this order.
+        sessions: The sessions whose rows to return, in this order, shape (n,).
 
     Returns:
         A table with a column for each name and a row for each session.
     """
-    # Without Arrow's threads: a process that ends soon after they started is aborted by them now and then.
+    # Use no threads of Arrow: they sometimes abort a process that ends soon after they started.
     table = pa.concat_tables(
         pq.ParquetFile(io.BytesIO(data), pre_buffer=False).read(["session", *names], use_threads=False)
         for data in files
@@ -81,7 +81,7 @@ def _columns(arrays: Mapping[str, NDArray[Any]], rows: NDArray[np.intp], modalit
     for speaker in SPEAKERS:
         name = f"{modality.name}_{speaker}"
         matrix = arrays[f"X_{name}"][rows]
-        if matrix.shape[1]:  # else all families are switched off, and Arrow has no lists of no values
+        if matrix.shape[1]:  # no family is switched on otherwise, and Arrow has no lists of size 0
             columns[name] = _lists(matrix)
             columns[f"reason_{name}"] = _lists(arrays[f"reason_{name}"][rows])
         columns[f"status_{name}"] = pa.array(arrays[f"status_{name}"][rows].tolist(), pa.string())
