@@ -57,4 +57,4 @@ class AudioFamily(Family):
 
     def __post_init__(self) -> None:
         if (self.accumulator is None) == (self.batches is None):
-            raise ValueError(f"the family {self.name} needs exactly one of accumulator and batches")
+            raise ValueError(f"the family {self.name} takes either accumulator or batches")

@@ -58,7 +58,7 @@ class TextFamily(Family):
 
     def __post_init__(self) -> None:
         if (self.compute is None) == (self.batches is None):
-            raise ValueError(f"the family {self.name} needs exactly one of compute and batches")
+            raise ValueError(f"the family {self.name} takes either compute or batches")
 
 
 def text_features(
