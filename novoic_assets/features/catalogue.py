@@ -1,8 +1,8 @@
 """The catalogue: every family, in the order of the columns of X_text and X_audio.
 
-A family of the project is added here and nowhere else; raising a family's version computes that family anew and
-leaves the others' values in place. A site adds a family of its own, or switches one off, without touching the
-project: by an entry point, or by the setting NOVOIC_FAMILIES (`parse_choice`).
+Add a family of the project here and nowhere else. Raising a family's version recomputes that family and leaves the
+others' values in place. A site adds its own family by an entry point or by the setting NOVOIC_FAMILIES
+(`parse_choice`), which also switches families off, without a change to the project.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,7 +27,7 @@ from novoic_assets.fingerprints import fingerprint
 from novoic_assets.registry import added
 
 ENTRY_POINTS: Final = "novoic_assets.families"
-"""The group of entry points in which an installed package names its families."""
+"""The group of entry points in which installed packages name their families."""
 
 AUDIO_FAMILIES: Final[Mapping[str, AudioFamily]] = {
     family.name: family
@@ -52,7 +52,7 @@ TEXT_FAMILIES: Final[Mapping[str, Callable[[str], TextFamily]]] = {
     discourse.NAME: discourse.discourse,
     timing.NAME: timing.timing,
 }
-"""The project's text families by name, in order: what makes one for a spaCy model."""
+"""The project's text families by name, in order: functions that make one for a spaCy model."""
 
 AUDIO_CODE_VERSION: Final = ", ".join(f"{family.name} {family.version}" for family in AUDIO_FAMILIES.values())
 TEXT_CODE_VERSION: Final = ", ".join(
@@ -64,11 +64,11 @@ _Family = TypeVar("_Family", AudioFamily, TextFamily)
 
 @dataclass(frozen=True)
 class Choice:
-    """Which families there are.
+    """Which families a site computes.
 
     Attributes:
         without: Names of families that are switched off.
-        added: Where families of the site are, as `package.module:object`.
+        added: Where the site's own families are, as `package.module:object`.
     """
 
     without: frozenset[str] = frozenset()
@@ -79,14 +79,18 @@ def parse_choice(text: str) -> Choice:
     """Read the setting NOVOIC_FAMILIES.
 
     Args:
-        text: Items with commas between them: `-name` switches a family off, `package.module:object` adds the
-            family that the Python object is. Empty: the families of the project and of installed packages.
+        text: Items separated by commas: `-name` switches a family off, `package.module:object` adds the family that
+            this Python object is. Empty: the families of the project and of installed packages.
 
     Returns:
         The choice.
 
     Raises:
-        NovoicError: An item is neither.
+        NovoicError: An item has neither form.
+
+    Example:
+        >>> parse_choice("-formants, lab.features:TREMOR")
+        Choice(without=frozenset({'formants'}), added=('lab.features:TREMOR',))
     """
     without, added = set(), []
     for item in filter(None, (part.strip() for part in text.split(","))):
@@ -97,54 +101,54 @@ def parse_choice(text: str) -> Choice:
             added.append(item)
         else:
             raise NovoicError(
-                "NOVOIC_FAMILIES takes -name to switch a family off and package.module:object to add one, with commas"
-                " between them"
+                "NOVOIC_FAMILIES has an item that is neither -name nor package.module:object; write -name to switch a"
+                " family off and package.module:object to add one, separated by commas"
             )
     return Choice(frozenset(without), tuple(dict.fromkeys(added)))
 
 
 def audio_families(choice: str = "") -> tuple[AudioFamily, ...]:
-    """The audio families, in order: the project's, then those of installed packages and of the setting.
+    """Return the audio families, in order: the project's, then those of installed packages and of the setting.
 
     Args:
         choice: The setting NOVOIC_FAMILIES; see `parse_choice`.
 
     Raises:
-        NovoicError: The setting names what there is not, or a site's family does not fit in.
+        NovoicError: The setting names an unknown family or object, or a site's family conflicts with others.
     """
     added = _added(choice)
     return _chosen([*AUDIO_FAMILIES.values(), *(each for each in added if isinstance(each, AudioFamily))], choice)
 
 
 def text_families(spacy_model: str, choice: str = "") -> tuple[TextFamily, ...]:
-    """The text families, in order: the project's, then those of installed packages and of the setting.
+    """Return the text families, in order: the project's, then those of installed packages and of the setting.
 
     Args:
         spacy_model: Name of the spaCy model of the word vectors and the grammar.
         choice: The setting NOVOIC_FAMILIES; see `parse_choice`.
 
     Raises:
-        NovoicError: The model is not installed or has not what the families need, the setting names what there is
-            not, or a site's family does not fit in.
+        NovoicError: The model is not installed or lacks what the families need, the setting names an unknown family
+            or object, or a site's family conflicts with others.
     """
     without = parse_choice(choice).without
-    # A family that is switched off is not even made: it may be for want of a model.
+    # Do not even make a family that is switched off: its model may be missing.
     own = [make(spacy_model) for name, make in TEXT_FAMILIES.items() if name not in without]
     return _chosen([*own, *(each for each in _added(choice) if isinstance(each, TextFamily))], choice)
 
 
 def marks(base: str, families: Sequence[Family]) -> dict[str, str]:
-    """The fingerprint of each family's values of one session.
+    """Return, by family name, the fingerprint of each family's values for one session.
 
     Args:
-        base: Fingerprint of what the session's families have in common.
+        base: Fingerprint of the input that all families of the session share.
         families: The families.
     """
     return {family.name: fingerprint(base, family.name, family.version, family.settings) for family in families}
 
 
 def identity(families: Sequence[Family]) -> str:
-    """Which families these are: a hash of what tells their values apart from those of other versions."""
+    """Return a hash of the families' names, versions and settings, which distinguishes their values from others'."""
     return fingerprint(*(part for family in families for part in (family.name, family.version, family.settings)))
 
 
@@ -154,17 +158,18 @@ def _chosen(families: Sequence[_Family], choice: str) -> tuple[_Family, ...]:
     unknown = sorted(without - known)
     if unknown:
         raise NovoicError(
-            f"NOVOIC_FAMILIES switches off {', '.join(unknown)}, but there are only {', '.join(sorted(known))}"
+            f"NOVOIC_FAMILIES switches off unknown families: {', '.join(unknown)}; the families are"
+            f" {', '.join(sorted(known))}"
         )
     chosen = tuple(family for family in families if family.name not in without)
     names = [value.name for family in chosen for value in family.members]
     if len(set(names)) < len(names):
-        raise NovoicError("an added family has a value with a name that there is already")
+        raise NovoicError("an added family has a value whose name is taken; rename the value")
     return chosen
 
 
 def _added(choice: str) -> tuple[Family, ...]:
-    """The families of installed packages and of the setting, in the order of their names and of the setting."""
+    """The families of installed packages by the names of their entry points, then those of the setting in its order."""
     families: tuple[Family, ...] = added(
         ENTRY_POINTS, (AudioFamily, TextFamily), parse_choice(choice).added, setting="NOVOIC_FAMILIES"
     )
@@ -173,16 +178,18 @@ def _added(choice: str) -> tuple[Family, ...]:
 
 
 def _check_names(added: Sequence[Family]) -> None:
-    """See that a site's families take no name that there is."""
+    """Raise NovoicError if a site's family takes a name that is in use, or one that is not an identifier."""
     families = [*AUDIO_FAMILIES, *TEXT_FAMILIES]
     values = [value.name for family in AUDIO_FAMILIES.values() for value in family.members]
     for family in added:
         names = family.value_names
         if family.name in families or set(names) & set(values) or len(set(names)) < len(names):
             raise NovoicError(
-                f"the added family {family.name} has a name, or a value with a name, that there is already"
+                f"the name of the added family {family.name}, or of one of its values, is taken; choose another"
             )
         if not all(name.isidentifier() for name in (family.name, *names)):
-            raise NovoicError(f"the added family {family.name} or one of its values has a name that is no identifier")
+            raise NovoicError(
+                f"the name of the added family {family.name}, or of one of its values, is not a Python identifier"
+            )
         families.append(family.name)
         values.extend(names)

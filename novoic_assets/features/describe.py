@@ -1,4 +1,4 @@
-"""The catalogue as text: rows for a table, and the generated part of docs/features.md."""
+"""The catalogue as text: rows of tables, JSON, and the generated part of docs/features.md."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,17 +14,17 @@ _FLAG_MARKS = {Flag.GROWS_WITH_LENGTH: "L", Flag.DEPENDS_ON_GAIN: "G"}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One value, or several that differ in a number alone, as the catalogue tells of them.
+    """The catalogue's entry of one value, or of several that differ only in a number.
 
     Attributes:
         names: The name, or the first and the last.
-        unit: The unit; "1" where there is none.
-        formula: The formula; of several, the first one's.
-        source: Where it comes from.
-        undefined: What makes it NaN, beside what makes every value NaN.
+        unit: The unit; "1" for a value without one.
+        formula: The formula; of several values, the first one's.
+        source: Where the formula comes from.
+        undefined: The reasons that make it NaN, apart from those that apply to every value.
         least: The least support.
-        flags: What to mind.
-        typical: The typical range, empty where there is none to tell.
+        flags: The letters of its caveats.
+        typical: The typical range; empty if no range is known.
     """
 
     names: str
@@ -38,12 +38,12 @@ class Entry:
 
 
 def entries(family: Family) -> list[Entry]:
-    """The entries of a family's values, in order."""
+    """Return the entries of a family's values, in order."""
     return [_entry(list(values)) for _, values in groupby(family.members, key=_but_for_numbers)]
 
 
 def to_json(families: Iterable[Family]) -> list[dict[str, object]]:
-    """Everything that the catalogue says of every value, as plain values."""
+    """Return the complete catalogue entry of every value, as plain values for JSON."""
     return [
         {
             "family": family.name,
@@ -65,10 +65,10 @@ def to_json(families: Iterable[Family]) -> list[dict[str, object]]:
 
 
 def with_tables(page: str, families: Sequence[Family]) -> str:
-    """A page in Markdown with tables of the families between its two marks.
+    """Return a Markdown page with the tables of the families between its two marks.
 
     Raises:
-        ValueError: The page has not the marks.
+        ValueError: The page does not have the marks.
     """
     return markdown.replace_part(page, "catalogue", "\n\n".join(_sections(families)))
 
@@ -98,7 +98,7 @@ def _sections(families: Sequence[Family]) -> Iterator[str]:
 
 def _but_for_numbers(value: Value) -> tuple[object, ...]:
     texts = tuple(_DIGITS.sub("#", text) for text in (value.name, value.formula))
-    # Only values that are numbered are put together: the mean and the spread of one thing stay apart.
+    # Only numbered values share an entry: the mean and the spread of one quantity stay separate.
     numbered = texts[0] if texts[0] != value.name else value.name
     return (numbered, texts[1], value.unit, value.source, value.typical, value.reasons, value.least, value.flags)
 

@@ -1,7 +1,6 @@
-"""The kinds of input of a session.
+"""The kinds of input of a session, each one entry of `MODALITIES`.
 
-A kind of input is one entry of `MODALITIES`. The arrays of a dataset, the columns of its files, its checks and the
-account of missing sessions follow from the list.
+The arrays of a dataset, the columns of its files, its checks and the account of missing sessions follow from the list.
 """
 
 from collections.abc import Mapping
@@ -14,12 +13,12 @@ from novoic_assets.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class PatientCheck:
-    """What a dataset warns of when an input holds nothing of some patients.
+    """A dataset's warning about patients for whom an input holds nothing.
 
     Attributes:
         name: The check's name.
-        status: The status of a patient of whom the input holds nothing.
-        says: What follows the number of such sessions.
+        status: The status of such a patient.
+        says: The text of the warning after the number of such sessions.
     """
 
     name: str
@@ -34,11 +33,11 @@ class Modality:
     Attributes:
         name: Its part of the names of arrays and columns, as in `X_text_patient`.
         stage: The asset that computes its values, and the table that holds them.
-        missing: The reason of a session that has no such input.
-        check: What a dataset warns of.
-        names_patient: Whether its table says whose a session is. One modality does.
-        earlier_stages: For a reason that an earlier stage gave, the asset of that stage.
-        covariates: Name of the array of its families that are covariates; empty where those are not published.
+        missing: The reason of a session without this input.
+        check: The warning of a dataset.
+        names_patient: Whether its table names each session's patient. Exactly one modality does.
+        earlier_stages: By reason that an earlier stage gave, the asset of that stage.
+        covariates: Name of the array of its covariate families; empty if they are not published.
     """
 
     name: str
@@ -51,11 +50,11 @@ class Modality:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of its table that datasets are made of."""
+        """The columns of its table that datasets read."""
         return ("session", "reason", "sha256", *(("patient",) if self.names_patient else ()), "values")
 
     def refused_by(self, reason: str) -> str:
-        """The asset that refused a session whose row has this reason."""
+        """Return the asset that refused a session whose row has this reason."""
         return self.earlier_stages.get(reason, self.stage)
 
 
@@ -76,4 +75,4 @@ MODALITIES: Final[tuple[Modality, ...]] = (
         covariates="recording",
     ),
 )
-"""The kinds of input, in the order in which datasets list them and in which a session is found wanting."""
+"""The kinds of input, in the order in which datasets list them and look for a session's missing input."""

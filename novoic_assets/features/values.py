@@ -1,4 +1,4 @@
-"""Feature values in Arrow: a list of (family, speaker, status, vector, reasons) for each session."""
+"""Feature values in Arrow: for each session, a list of (family, speaker, status, vector, reasons)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ _WORST_FIRST = (Status.NO_SPEECH, Status.TOO_SHORT, Status.INAUDIBLE, Status.PAR
 
 
 def to_rows(values: Mapping[str, Mapping[Speaker, FeatureValues]]) -> list[dict[str, Any]]:
-    """One session's values by family and speaker, as a value of a `values` column."""
+    """Turn one session's values, by family and speaker, into an entry of a `values` column, sorted by family."""
     return [
         {
             "family": family,
@@ -29,14 +29,14 @@ def to_rows(values: Mapping[str, Mapping[Speaker, FeatureValues]]) -> list[dict[
 
 
 def merge_rows(old: Iterable[dict[str, Any]], new: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Values of a session with newly computed families in the place of their old ones, sorted by family."""
+    """Replace a session's old rows of the newly computed families; return all its rows, sorted by family."""
     fresh = list(new)
     families = {row["family"] for row in fresh}
     return sorted([*(row for row in old if row["family"] not in families), *fresh], key=lambda row: str(row["family"]))
 
 
 def matrix(column: pa.ChunkedArray, family: Family, speaker: Speaker) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """One family's vectors of one speaker, and why values are NaN.
+    """Return one family's vectors for one speaker, and why values are NaN.
 
     Args:
         column: A `values` column of n rows.
@@ -48,7 +48,7 @@ def matrix(column: pa.ChunkedArray, family: Family, speaker: Speaker) -> tuple[N
         counted from 1.
 
     Raises:
-        ValueError: A vector's length is not d.
+        ValueError: The speaker is unknown, or a vector's length is not d.
     """
     width = len(family.members)
     vectors = np.full((len(column), width), np.nan, dtype=np.float32)
@@ -58,14 +58,14 @@ def matrix(column: pa.ChunkedArray, family: Family, speaker: Speaker) -> tuple[N
     if len(parents):
         stored = entries.field("vector")
         if set(pc.list_value_length(stored).unique().to_pylist()) != {width}:
-            raise ValueError(f"{family.name}: a vector's length is not {width}")
+            raise ValueError(f"the family {family.name} has a vector whose length is not {width}")
         vectors[parents] = stored.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)
         codes[parents] = _codes(vectors[parents], entries)
     return vectors, codes
 
 
 def _codes(vectors: NDArray[np.float32], entries: pa.StructArray) -> NDArray[np.uint8]:
-    """Why the values of some vectors are NaN: a vector that is partly defined tells of each, of another the status."""
+    """Why values are NaN: a `partial` vector has a reason for each value; for another, the status is the reason."""
     statuses = entries.field("status").to_pylist()
     whole = np.array([_CODE_OF_STATUS.get(status, 0) for status in statuses], np.uint8)
     codes = np.where(np.isnan(vectors), whole[:, None], np.uint8(0))
@@ -84,15 +84,15 @@ _CODE_OF_STATUS = {str(status): _code(str(status)) for status in (Status.NO_SPEE
 
 
 def statuses(column: pa.ChunkedArray, families: Sequence[Family], speaker: Speaker) -> NDArray[np.str_]:
-    """The status of one speaker's values, the worst of several families'.
+    """Return the status of one speaker's values: the worst among several families.
 
     Args:
         column: A `values` column of n rows.
-        families: The families; those that do not describe the speaker do not count.
+        families: The families; those that do not describe the speaker are ignored.
         speaker: The speaker.
 
     Returns:
-        Strings, shape (n,); `no_speech` where a row has no such values.
+        Strings, shape (n,); `no_speech` for a row without such values.
     """
     families = [family for family in families if speaker in family.speakers]
     rank = np.full(len(column), len(_WORST_FIRST) - 1 if families else 0)
@@ -106,7 +106,7 @@ def statuses(column: pa.ChunkedArray, families: Sequence[Family], speaker: Speak
 
 
 def wrong_lengths(column: pa.ChunkedArray, widths: Mapping[str, int]) -> int:
-    """Number of vectors whose length is not the catalogue's."""
+    """Count vectors whose length is not the family's; `widths` has the length of each family by name."""
     entries = _flat(column)[1]
     lengths = pc.list_value_length(entries.field("vector")).to_numpy(zero_copy_only=False)
     expected = np.array([widths.get(family, -1) for family in entries.field("family").to_pylist()])
@@ -114,14 +114,14 @@ def wrong_lengths(column: pa.ChunkedArray, widths: Mapping[str, int]) -> int:
 
 
 def not_finite(column: pa.ChunkedArray) -> int:
-    """Number of vectors that say `ok` or `partial` and have a NaN or an infinity without a reason."""
+    """Count `ok` and `partial` vectors with a NaN or an infinity that has no reason."""
     entries = _flat(column)[1]
     count = 0
     for status in (Status.OK, Status.PARTIAL):
         some = entries.filter(pc.equal(entries.field("status"), str(status)))
         vectors, reasons = some.field("vector"), some.field("reasons")
         numbers = vectors.flatten()
-        unexplained = pc.invert(pc.fill_null(pc.is_finite(numbers), False))  # noqa: FBT003 - a missing value is none
+        unexplained = pc.invert(pc.fill_null(pc.is_finite(numbers), False))  # noqa: FBT003 - a null is not finite
         if status == Status.PARTIAL and len(reasons.flatten()) == len(numbers):
             unexplained = pc.and_(unexplained, pc.is_null(reasons.flatten()))
         count += len(pc.list_parent_indices(vectors).filter(unexplained).unique())
@@ -129,7 +129,7 @@ def not_finite(column: pa.ChunkedArray) -> int:
 
 
 def count_with_status(column: pa.ChunkedArray, speaker: Speaker, status: Status) -> int:
-    """Number of rows in which a family's vector of a speaker has a status."""
+    """Count rows in which any family's vector for the speaker has the status."""
     parents, entries = _flat(column)
     wanted = pc.and_(pc.equal(entries.field("speaker"), speaker), pc.equal(entries.field("status"), str(status)))
     return len(parents.filter(wanted).unique())

@@ -1,4 +1,4 @@
-"""Audio families of signals made in a test."""
+"""Computes audio families for signals that a test makes."""
 
 import io
 
@@ -18,7 +18,7 @@ def wav_of(samples, rate=SAMPLE_RATE, subtype="FLOAT", form="WAV"):
 
 
 def compute(samples, *families, turns=None, rate=SAMPLE_RATE, subtype="FLOAT"):
-    """One dictionary for each speaker: by name a value, or why there is none (the status where all have none)."""
+    """One dictionary for each speaker: by name a value, or why it is undefined (the status if all are undefined)."""
     result = audio_features(io.BytesIO(wav_of(samples, rate, subtype)), turns or turns_of(), families)
     by_speaker = {}
     for family in families:
@@ -37,9 +37,9 @@ def white(seconds, dbfs=-20.0, rate=SAMPLE_RATE, seed=0):
 
 
 def vowel(f0, formants, seconds=2.0, glide=1.0, bandwidths=(60, 90, 120, 130, 150, 180, 200, 220), seed=0, dbfs=-20.0):
-    """A pulse train, softened as a voice's is, through resonators in cascade; 60 dB below it white noise.
+    """A pulse train, softened like a voice's, through resonators in cascade, with white noise 60 dB below it.
 
-    Its pitch goes from `f0 / glide` to `f0 * glide`.
+    Its pitch rises from `f0 / glide` to `f0 * glide`.
     """
     rng = np.random.default_rng(seed)
     samples = np.zeros(round(seconds * SAMPLE_RATE))

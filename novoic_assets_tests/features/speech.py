@@ -1,7 +1,7 @@
 """Speech for comparing audio features with independent implementations: voices of espeak-ng, and recordings.
 
-Debian's espeak-ng reads texts of different kinds with voices that differ in pitch, formants, accent and speed. Where
-it pauses it writes exact zeros, which no microphone does: so each voice gets the noise of a quiet room.
+Debian's espeak-ng reads texts of different kinds with voices that differ in pitch, formants, accent and speed. It
+writes exact zeros in pauses, which no microphone does: so each voice gets the noise of a quiet room.
 """
 
 import io
@@ -25,7 +25,7 @@ RECORDINGS = (*_LJ_SPEECH, *sorted((FIXTURES / "librispeech").glob("*.flac")))
 
 @dataclass(frozen=True)
 class _Voice:
-    """A voice of espeak-ng: its name, pitch (0 to 99), words a minute, the SNR in dB and what it reads."""
+    """A voice of espeak-ng: its name, pitch (0 to 99), words per minute, SNR in dB and text."""
 
     name: str
     pitch: int
@@ -104,7 +104,7 @@ def espeak_voices() -> Mapping[str, NDArray[np.float32]]:
     """Twelve voices, seven male and five female, each with its own text of some ten seconds.
 
     Returns:
-        By name, mono float32 at 16 kHz with room noise. Made once per process; skips the test where espeak-ng is
+        By name, mono float32 at 16 kHz with room noise. Made once in each process; skips the test if espeak-ng is
         missing.
     """
     needs.program("espeak-ng")
@@ -123,8 +123,8 @@ def voices() -> Mapping[str, NDArray[np.float32]]:
 
 
 def _in_a_room(voice: _Voice, seed: int) -> NDArray[np.float32]:
-    """Let a voice read its text, and add noise that falls by 3 dB an octave, as a quiet room's about does."""
-    # To standard output espeak-ng writes a header that knows no length.
+    """Let a voice read its text, and add noise that falls by 3 dB per octave, much like a quiet room's."""
+    # On standard output espeak-ng writes a header without lengths.
     command = ["espeak-ng", "-v", voice.name, "-p", str(voice.pitch), "-s", str(voice.words_per_minute), "--stdout"]
     wav = subprocess.run([*command, voice.text], check=True, capture_output=True).stdout
     speech = _at_16_khz(_with_lengths(wav))

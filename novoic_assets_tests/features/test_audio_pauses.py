@@ -86,7 +86,7 @@ class TestPausesByConstruction:
         found = values_of(samples)
         seconds = len(samples) / 16_000
         assert found["pause_rate"] == pytest.approx(600 / seconds, rel=0.01)
-        # A frame at an edge is loud when any of it is: a pause reads up to a frame shorter than it is.
+        # A frame at an edge is loud if any part of it is: a pause reads up to a frame too short.
         assert found["pause_mean"] == pytest.approx(pause_s, abs=0.025)
         assert found["pause_frac"] == pytest.approx(10 * pause_s / seconds, abs=0.025)
         assert found["speech_run_mean"] == pytest.approx(sound_s, abs=0.025)
@@ -146,7 +146,7 @@ class TestSyllablesByConstruction:
         assert found == pytest.approx(rate_hz, rel=0.05)
 
     def test_shallow_dips_and_noise_do_not(self):
-        # At the end of the sound the level falls, once.
+        # The level falls once, at the end of the sound.
         assert values_of(syllables(4, 1))["syllable_rate"] <= 1 / 6 + 0.01
         assert values_of(syllables(4, 12, voice_hz=None))["syllable_rate"] < 0.4
 
@@ -174,12 +174,12 @@ def test_level_of_a_sine_of_full_scale():
 class TestAgainstPraat:
     def test_level(self):
         for samples in voices().values():
-            # Praat's is relative to 20 micropascals.
+            # Praat's level is relative to 20 micropascals.
             praat = parselmouth.Sound(samples, 16_000).get_intensity() + 20 * np.log10(2e-5)
             assert values_of(samples)["level_mean"] == pytest.approx(praat, abs=0.3)
 
     def test_pauses(self):
-        """Silences by Praat's own search, with the threshold that the level's percentiles give."""
+        """Silences by Praat's own search, with the threshold from the percentiles of the level."""
         ours, theirs = [], []
         for samples in (self.with_pauses(voice) for voice in list(voices().values())[:12]):
             found = values_of(samples)
@@ -205,7 +205,7 @@ class TestAgainstPraat:
 
     @staticmethod
     def with_pauses(samples):
-        """A second of the room after each third of the recording."""
+        """Add a second of the room after each third of the recording."""
         parts = np.array_split(samples, 3)
         quiet = np.random.default_rng(0).normal(size=16_000) * np.sqrt(np.mean(samples**2)) * 10 ** (-40 / 20)
         return np.concatenate([parts[0], quiet, parts[1], quiet, parts[2]])

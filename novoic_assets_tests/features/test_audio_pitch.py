@@ -1,4 +1,4 @@
-"""Pitch: against signals whose pitch is known, plain algorithms, and Praat on real speech."""
+"""Pitch: against signals of known pitch, plain algorithms, and Praat on real speech."""
 
 import io
 import itertools
@@ -45,7 +45,7 @@ def pitch_track(samples):
 
 
 def voice(f0_hz, seed=0, snr_db=60.0):
-    """Harmonics that fall by 12 dB an octave at a pitch given for each sample, in noise: float32, peak 0.3 about."""
+    """Harmonics that fall by 12 dB per octave, in noise, with a pitch for each sample: float32, peak about 0.3."""
     phase = 2 * np.pi * np.cumsum(np.asarray(f0_hz, float)) / SAMPLE_RATE
     harmonics = range(1, int(4_000 / np.max(f0_hz)) + 1)
     clean = sum(np.sin(order * phase + order**2) / order**2 for order in harmonics)
@@ -71,7 +71,7 @@ def test_a_steady_voice_has_its_pitch_and_no_spread(hz):
     for signal in (voice(constant(hz, 2)), 0.2 * np.sin(2 * np.pi * hz * np.arange(32_000) / SAMPLE_RATE)):
         values = pitch(signal)
         for name in ("f0_median", "f0_p5", "f0_p95"):
-            # 0.6 %: of the lowest pitch a frame holds two periods and a half.
+            # 0.6 %: a frame holds only two and a half periods of the lowest pitch.
             assert values[name] == pytest.approx(semitones(hz), abs=0.1)
         assert values["f0_iqr"] < 0.1
         assert values["voiced_frac"] == 1
@@ -92,7 +92,7 @@ def test_the_slope_is_that_of_the_glides(slope):
 
 def test_the_voiced_share_is_that_of_the_time():
     values = pitch(np.concatenate([np.concatenate([voice(constant(120, 0.6)), room(0.4)]) for _ in range(5)]))
-    # A frame that holds half a period too few is unvoiced: up to 20 ms on either side.
+    # A frame with half a period too few is unvoiced: up to 20 ms on either side.
     assert values["voiced_frac"] == pytest.approx(0.6, abs=0.04)
 
 
@@ -140,7 +140,7 @@ def test_how_loud_the_recording_is_and_what_silence_follows_moves_no_pitch():
 
 
 def score(lag, strength, unvoiced_strength, choice):
-    """The sum of strengths less costs of a path that an unvoiced frame comes before and after."""
+    """The sum of strengths minus costs of a path between two unvoiced frames."""
     total, before = 0.0, None
     for frame, candidate in enumerate([*choice.tolist(), -1]):
         octave = math.log2(lag[frame, candidate]) if candidate >= 0 else None
@@ -155,7 +155,7 @@ def score(lag, strength, unvoiced_strength, choice):
 
 
 def greatest_score(lag, strength, unvoiced_strength):
-    """Viterbi's algorithm, a state at a time."""
+    """Viterbi's algorithm, one state at a time."""
     states = {None: 0.0}
     for lags, strengths, unvoiced in zip(lag, strength, unvoiced_strength, strict=True):
         octaves = [(math.log2(each), float(by)) for each, by in zip(lags, strengths, strict=True) if np.isfinite(by)]
@@ -199,13 +199,13 @@ def test_a_runs_slope_is_that_of_the_regression_line(steps):
 
 
 def praat_sound(samples, window):
-    """A stretch of the recording whose frames in Praat, which it centres, have the same centres as those here.
+    """The stretch of a recording whose frames in Praat, which centres them, have the same centres as ours.
 
     Args:
         samples: At 16 kHz.
-        window: Samples in a frame of Praat's, even.
+        window: Samples in a frame of Praat, even.
     """
-    # A sample more on either side than the frames take: Praat's count of them must not depend on a rounding.
+    # One more sample than the frames need on either side, so that Praat's number of frames does not depend on rounding.
     first = (200 - window // 2 - 1) % 160
     n_steps = (len(samples) - first - window - 2) // 160
     stretch = samples[first : first + window + 160 * n_steps + 2]
@@ -231,7 +231,7 @@ def praat_pitch(samples):
 
 
 def agreement(samples):
-    """Counts of frames, of commonly voiced ones, of gross and voicing errors; the ratio of the medians."""
+    """Numbers of frames, of frames voiced in both, of gross errors and of voicing errors; the ratio of the medians."""
     track = pitch_track(samples)
     frames, praat_hz = praat_pitch(samples)
     hz = np.where(track.voiced, track.f0_hz, 0)[frames]

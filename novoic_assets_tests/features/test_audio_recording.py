@@ -1,4 +1,4 @@
-"""The facts of a recording: what its samples tell, noise, and what is nobody's own."""
+"""The facts of a recording: those of its samples, its noise, and the time that is nobody's own."""
 
 import io
 
@@ -28,7 +28,7 @@ class TestSamples:
     @pytest.mark.parametrize(("subtype", "scale"), [("PCM_16", 1), ("FLOAT", 1), ("FLOAT", 32_768)])
     def test_offset(self, offset, subtype, scale):
         samples = white(20) - white(20).mean() + offset
-        # Samples of int16 scale in a float file are known by their peak.
+        # The peak shows that samples in a float file have the scale of int16.
         assert facts(scale * samples, 44_100, subtype).offset == pytest.approx(offset, abs=2e-5)
 
     def test_offset_of_all_channels(self):
@@ -106,7 +106,7 @@ class TestFamily:
     def test_snr_of_voices_in_a_room(self):
         voices = speech.espeak_voices()
         found = [compute(samples, RECORDING)["all"]["snr"] for samples in voices.values()]
-        # Set over all time; speech alone is louder than speech and pauses.
+        # The set SNR covers all time; speech alone is louder than speech with pauses.
         np.testing.assert_allclose(found, [voice.snr_db + 2.5 for voice in speech._VOICES], atol=3)
 
     def test_seconds_gaps_and_overhang(self):

@@ -108,7 +108,7 @@ class TestSpectraByConstruction:
         assert compute(shaped, SPECTRAL)["all"]["slope_0_500"] == pytest.approx(slope, abs=0.003)
 
     def test_no_change_crosses_the_edge_of_a_run(self):
-        """Two sounds that alternate, each the patient's alone: their change into each other is not seen."""
+        """Two sounds alternate, each in a separate segment of the patient: the change between them does not count."""
         time = np.arange(16_000 * 6) / 16_000
         low, high = np.sin(2 * np.pi * 300 * time), np.sin(2 * np.pi * 2_000 * time)
         samples = 0.1 * np.where(time // 0.2 % 2, low, high) + white(6, -90)
@@ -144,7 +144,7 @@ def test_the_source_s_rate_moves_nothing():
 
 
 def test_voices_rank_as_with_opensmile():
-    """eGeMAPS has the same ratio and slope of frames of another length, from 0 Hz on, over the same audible frames."""
+    """eGeMAPS has the same ratio and slope over the same audible frames, with another frame length and from 0 Hz on."""
     smile = opensmile.Smile(opensmile.FeatureSet.eGeMAPSv02, opensmile.FeatureLevel.LowLevelDescriptors)
     ours, theirs = [], []
     for samples in voices().values():
@@ -160,7 +160,7 @@ def test_voices_rank_as_with_opensmile():
     ours, theirs = np.array(ours), np.array(theirs)
     assert scipy.stats.spearmanr(ours[:, 0], theirs[:, 0]).statistic > 0.95
     assert np.abs(ours[:, 0] - theirs[:, 0]).max() < 1
-    # Below the first harmonic there is nothing, and there openSMILE's line begins; so only the order is similar.
+    # openSMILE's line begins below the first harmonic, where the voice has no energy; so only the order is similar.
     assert scipy.stats.spearmanr(ours[:, 1], theirs[:, 1]).statistic > 0.65
 
 
@@ -184,7 +184,7 @@ def spread_by_scipy(coefficients, own):
 
 class TestMfcc:
     def test_spread_equals_librosa_and_scipy(self):
-        # Runs that end in the first block and go on across the edge to the second, at frame 512.
+        # Some runs end in the first block, one continues across the edge to the second block, at frame 512.
         turns = turns_of((0.1, 1.6, "patient"), (1.7, 3, "investigator"), (3.1, 4.2, "patient"), (4.3, 6.5, "patient"))
         for samples in voices().values():
             coefficients = mfcc_by_librosa(samples)
@@ -212,6 +212,6 @@ class TestMfcc:
         samples = voices()["en-us+m4"]
         wide = compute(samples, MFCC_NARROW)["all"]
         narrow = compute(soxr.resample(samples, 16_000, 8_000), MFCC_NARROW, MFCC, rate=8_000)["all"]
-        # What is lost is the band that the filter before the sampling takes away, 3,650 Hz and above.
+        # The filter before the sampling removes the band from 3,650 Hz up.
         np.testing.assert_allclose([narrow[name] for name in wide], list(wide.values()), atol=6)
         assert narrow["mfcc_1"] == Undefined.NARROWBAND

@@ -57,13 +57,13 @@ def test_the_cpp_falls_with_noise():
 
 
 def unsteady(percent, frequency_hz=8.0):
-    """A voice whose pitch wavers, by so many percent up and down: the change from frame to frame grows alike."""
+    """A voice whose pitch wavers up and down by `percent`: the change from frame to frame grows in proportion."""
     time = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
     return voice(150 * (1 + percent / 100 * np.sin(2 * np.pi * frequency_hz * time)))
 
 
 def pulses(percent, seed=0):
-    """Pulses whose periods vary at random by so many percent."""
+    """Pulses whose periods vary at random by `percent`."""
     periods = 1 / 125 * (1 + percent / 100 * np.random.default_rng(seed).normal(size=400))
     times = np.cumsum(periods) * SAMPLE_RATE
     signal = np.zeros(int(times[-1]) + SAMPLE_RATE // 10)
@@ -82,7 +82,7 @@ def test_the_perturbation_of_pitch_grows_with_that_of_the_pulses():
 
 
 def test_the_perturbation_of_pitch_is_that_of_the_wavering():
-    # A sine's mean absolute change a frame is 4 A f times the frame's step.
+    # A sine's mean absolute change per frame is 4 A f times the step between frames.
     values = quality(unsteady(2, frequency_hz=3.0))
     assert values["f0_frame_perturbation_local"] == pytest.approx(4 * 2 * 3.0 * 0.01, rel=0.1)
 
@@ -99,7 +99,7 @@ def test_the_perturbation_of_level_grows_with_that_of_the_amplitude():
 
 
 def test_no_perturbation_crosses_the_edge_of_a_turn():
-    # Two voices a semitone and 6 dB apart that take turns every 0.2 s: to each of them theirs is steady.
+    # Two voices, a semitone and 6 dB apart, alternate every 0.2 s: each voice alone is steady.
     parts = [gain * voice(constant(hz, 0.2)) for hz, gain in [(150, 1.0), (159, 0.5)] * 10]
     segments = [(0.2 * i, 0.2 * (i + 1), "patient" if i % 2 == 0 else "investigator") for i in range(20)]
     signal = np.concatenate(parts)
@@ -148,18 +148,18 @@ def test_cpp_is_that_of_a_plain_implementation():
         track = pitch_track(samples)
         frames = np.flatnonzero(track.voiced & (track.strength >= VOICING_THRESHOLD))
         frames = [samples[160 * k - 120 : 160 * k + 520].astype(float) for k in frames[frames % 2 == 0]]
-        # Hann's window as SciPy has it.
+        # SciPy's Hann window.
         windowed = [(frame - frame.mean()) * hann(640, sym=False) for frame in frames]
         power = np.abs(np.fft.rfft(windowed, 1_024)) ** 2
         plain = [plain_cpp(frame) for frame in frames]
         np.testing.assert_allclose(cepstral_peak_prominence(power.astype(np.float32)), plain, atol=0.05)
-        # Of a few frames the best candidate is strong enough and the one that the path takes is not.
+        # In a few frames the best candidate is strong enough, but the path takes a weaker one.
         assert quality(samples)["cpp"] == pytest.approx(np.mean(plain), abs=0.2)
 
 
 def praat_hnr(samples):
-    """Praat's harmonicity of our frames with our settings, NaN where it finds none: frame numbers and dB."""
-    # Praat's Gaussian window is twice as long as what it counts as its length, 4.5 periods of 60 Hz.
+    """Praat's harmonicity of our frames with our settings, NaN if Praat finds none: frame numbers and dB."""
+    # Praat's Gaussian window is twice as long as its nominal length, 4.5 periods of 60 Hz.
     found = praat_sound(samples, window=2_400).to_harmonicity_ac(0.01, LOWEST_HZ, 0.1, 4.5)
     frames = (found.xs() * SAMPLE_RATE - 200) / 160
     np.testing.assert_allclose(frames, np.rint(frames), atol=1e-3)
@@ -167,7 +167,7 @@ def praat_hnr(samples):
 
 
 def common_hnr(samples):
-    """Of commonly voiced frames, the HNR here and in Praat: two arrays in dB."""
+    """The HNR here and in Praat, of frames voiced in both: two arrays in dB."""
     track = pitch_track(samples)
     numbers, praat_db = praat_hnr(samples)
     common = track.voiced[numbers] & (track.strength[numbers] >= VOICING_THRESHOLD) & np.isfinite(praat_db)
@@ -193,7 +193,7 @@ def test_hnr_of_real_speech_agrees_with_praat():
 
 
 def praat_cpps(samples):
-    """Praat's smoothed cepstral peak prominence of the whole recording, in dB."""
+    """Praat's smoothed cepstral peak prominence of the complete recording, in dB."""
     cepstrogram = parselmouth.praat.call(
         parselmouth.Sound(samples.astype(float), SAMPLE_RATE), "To PowerCepstrogram", LOWEST_HZ, 0.01, 8_000, 0.001
     )

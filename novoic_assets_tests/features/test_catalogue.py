@@ -1,4 +1,4 @@
-"""The catalogue: which families there are, what it says of them, and how a site changes it."""
+"""The catalogue: its families, their entries, and how a site changes it."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ def names(families: tuple[Family, ...]) -> list[str]:
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A module of a site, with families of its own."""
+    """A site's module, with its own families."""
     module = ModuleType("lab_features")
     tremor = replace(MFCC.members[0], name="tremor")
     module.TREMOR = replace(MFCC, name="tremor", members=(tremor,))  # type: ignore[attr-defined]
@@ -58,18 +58,18 @@ def test_every_family_and_value_has_a_name_of_its_own_and_is_described() -> None
             assert value.unit
             assert value.formula
             assert value.source
-            # Of features the frame says these itself.
+            # The surrounding code gives these reasons for features.
             given_by_the_frame = {Undefined.NO_SPEECH, Undefined.OTHER_SPEAKER, Undefined.NOT_COMPUTED}
             assert family.is_covariate or not given_by_the_frame & set(value.undefined)
             assert value.typical is None or value.typical[0] < value.typical[1]
 
 
 def test_the_values_are_those_that_were_published_under_this_schema_version() -> None:
-    """Who reads a dataset relies on names and places. To change them, raise SCHEMA_VERSION and write the file anew."""
+    """Readers of a dataset rely on names and places. To change these, raise SCHEMA_VERSION and rewrite the file."""
     published = json.loads(PUBLISHED.read_text())
     now = {family.name: list(family.value_names) for family in all_families()}
     if published["schema_version"] == SCHEMA_VERSION:
-        # Families and values may be added, at the end of their kind or anywhere among the families.
+        # New families may come anywhere, new values at the end of their family.
         assert [name for name in now if name in published["families"]] == list(published["families"])
         for name, values in published["families"].items():
             assert now[name][: len(values)] == values
@@ -115,16 +115,16 @@ def test_a_site_adds_a_family_by_an_entry_point(site: ModuleType, monkeypatch: p
 
 
 WRONG: dict[str, tuple[str, str]] = {
-    "neither": ("mfcc", "takes -name to switch"),
-    "not a name": ("-mf cc", "takes -name to switch"),
-    "no object": ("lab_features:", "takes -name to switch"),
-    "unknown": ("-mfccs", "switches off mfccs, but there are only"),
+    "neither": ("mfcc", "write -name to switch"),
+    "not a name": ("-mf cc", "write -name to switch"),
+    "no object": ("lab_features:", "write -name to switch"),
+    "unknown": ("-mfccs", "switches off unknown families: mfccs; the families are"),
     "no module": ("no_such_module:X", "ModuleNotFoundError"),
     "no such object": ("lab_features:X", "AttributeError"),
     "no family": ("lab_features:NOTHING", "is not an object of AudioFamily or TextFamily"),
-    "a name that is taken": ("lab_features:TAKEN", "that there is already"),
-    "values whose names are taken": ("lab_features:SAME_VALUES", "that there is already"),
-    "a name that is none": ("lab_features:NAMELESS", "no identifier"),
+    "a name that is taken": ("lab_features:TAKEN", "is taken"),
+    "values whose names are taken": ("lab_features:SAME_VALUES", "is taken"),
+    "not an identifier": ("lab_features:NAMELESS", "not a Python identifier"),
 }
 
 

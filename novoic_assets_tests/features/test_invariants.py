@@ -1,4 +1,4 @@
-"""What must move no value of any family, and what may move which: over whole synthetic sessions."""
+"""Changes that must not move any value, and changes that may move some: over complete synthetic sessions."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -83,7 +83,7 @@ def said(segments: tuple[Segment, ...], guidelines: str = "chat") -> Mapping[str
 
 
 def moved(before: Values, after: Values, tolerance: float = 2e-3) -> set[str]:
-    """The values that differ, by more than rounding, or in whether or why they are undefined."""
+    """The values that differ by more than rounding, or in whether or why they are undefined."""
     assert before.keys() == after.keys()
     names = set()
     for name, old in before.items():
@@ -112,7 +112,7 @@ def test_gain_moves_only_what_is_flagged(seed: int, gain_db: float) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_appended_silence_moves_nothing(seed: int) -> None:
-    """Of exact zeros nothing is known; they are no pause."""
+    """Exact zeros are neither speech nor pause, since their sound is unknown."""
     longer = np.concatenate([session(seed).samples, np.zeros(3 * SAMPLE_RATE, np.float32)])
     after = compute(longer, *SOUND, turns=session(seed).turns)
     for speaker in SPEAKERS:
@@ -149,9 +149,9 @@ def test_swapped_labels_swap_the_scopes(seed: int) -> None:
 
 @pytest.mark.parametrize("frames", [38, 512, 1_000])
 def test_a_shift_in_time_moves_nothing(frames: int) -> None:
-    """Neither that of the words, nor that of the sound: however the blocks then lie.
+    """A shift of words and sound moves nothing, wherever the edges of blocks come to lie.
 
-    The number of frames is even: formants and voice quality look at every second one.
+    The number of frames is even: formants and voice quality use every second frame.
     """
     segments, shift = session(1).transcript.segments, frames / 100
     later = np.concatenate([np.zeros(frames * 160, np.float32), session(1).samples])
@@ -212,7 +212,7 @@ BROKEN: dict[str, Callable[[NDArray[np.float64], np.random.Generator], NDArray[n
 def test_whatever_the_sound_every_value_is_a_number_or_has_a_declared_reason(
     how: str, seconds: float, seed: int, whose: list[str]
 ) -> None:
-    """`feature_values` raises for anything else."""
+    """`feature_values` raises for every other result."""
     samples = session(1).samples[: round(seconds * SAMPLE_RATE)].astype(np.float64)
     broken = BROKEN[how](samples, np.random.default_rng(seed))
     if not len(broken):

@@ -70,7 +70,7 @@ def well(family: TextFamily) -> dict[str, FeatureValues]:
     return text_features(session(("well", "patient")), [family])["word_vector"]
 
 
-# The frame
+# What surrounds the families
 
 
 def test_words_of_a_speaker_are_in_order():

@@ -1,4 +1,4 @@
-"""CHAT's marks, and what utterances are made of."""
+"""CHAT's marks, and the build of utterances."""
 
 import pylangacq
 import pytest
@@ -15,7 +15,7 @@ SIGNS = {TokenKind.WORD: "", TokenKind.FILLER: "F:", TokenKind.UNINTELLIGIBLE: "
 
 
 def read(text: str) -> str:
-    """The tokens of a text in CHAT: retraced ones end in `*`."""
+    """The tokens of a text in CHAT; retraced ones end in `*`."""
     tokens = chat_tokens((word, 0) for word in text.split())
     return " ".join(SIGNS[token.kind] + token.text + "*" * token.is_retraced for token in tokens)
 
@@ -24,12 +24,12 @@ def read(text: str) -> str:
     ("text", "tokens"),
     [
         ("the boy falls .", "the boy falls ."),
-        # Fillers, of both of CHAT's ways and without a mark; fragments and nonwords
+        # Fillers with either of CHAT's marks and without one; fragments and nonwords
         ("&-uh the &um boy uh ha@fp &-you_know .", "F:uh the F:um boy F:uh F:ha F:you-know ."),
         ("&+fr friend &~gaga &fr", "friend"),
-        # What was not understood
+        # Unintelligible words
         ("xxx yyy@u www XXX [?]", "X:xxx X:yyy X:www X:xxx"),
-        # Taken back or said again
+        # Taken back or repeated
         ("the [/] the boy", "the* the boy"),
         ("<the boy> [//] the girl", "the* boy* the girl"),
         ("<the boy [/] boy> [//] a girl", "the* boy* boy* a girl"),
@@ -39,7 +39,7 @@ def read(text: str) -> str:
         ("so [e] they run", "so* they run"),
         ("the[/] the <a b>[//] c", "the* the a* b* c"),
         ("<the cat> [*] [//] a dog", "the* cat* a dog"),
-        # Replaced words, where the mark is one word or several; what was said in the place of another real word stays
+        # Replaced words, with a mark of one word or several; a real word said in the place of another stays
         ("gonna [: going to] go", "going to go"),
         ("<gim me> [: give me] [/] give", "give* me* give"),
         ("piece [:: peach] .", "piece ."),
@@ -52,11 +52,11 @@ def read(text: str) -> str:
         # Terminators, separators, linkers
         ('so +... so +..? so +/. so +//? so +!? so +"/. so +.', "so . so ? so . so ? so ? so . so ."),
         ("+< yes ++ no +^ so +, and ‡ well , you „ no", "yes no so and , well , you , no"),
-        # What is no word
+        # Marks that are not words
         ("&=laughs (.) a (..) b (...) c (1.5) d (1:03.2) e", "a b c d e"),
         ("0is 0 &*INV:mhm a [+ exc] [% a comment] [=! whispers] [= that] [<] [>] [x 3] [!!]", "a"),
         ("a •0_1530• b", "a b"),
-        # What is not as the manual has it loses no word
+        # Marks against the manual's rules lose no word
         ("a [ b c .", "a b c ."),
         ("a ] > b < c", "a b c"),
         ("[//] a", "a"),

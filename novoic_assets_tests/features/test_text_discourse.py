@@ -1,4 +1,4 @@
-"""The family `discourse`, by texts counted by hand and by plain formulas."""
+"""The family `discourse`: against texts counted by hand and plain formulas."""
 
 import itertools
 from collections import Counter
@@ -27,7 +27,7 @@ def test_a_conversation_counted_by_hand() -> None:
     )
     found = computed(conversation, FAMILY)
     assert found["n_utterances"] == 3
-    # 7 + 3 + 2 + 2 words, 5 fillers, of which um 3 and uh 1
+    # 7 + 3 + 2 + 2 words; 5 fillers, among them 3 um and 1 uh
     assert found["filler_rate"] == pytest.approx(100 * 5 / 14)
     assert found["um_share"] == pytest.approx(3 / 4)
     assert found["question_rate"] == pytest.approx(1 / 3)  # the run ends in "right ?"
@@ -47,7 +47,7 @@ def test_a_chat_transcript_counted_by_hand() -> None:
         guidelines="chat",
     )
     found = computed(conversation, FAMILY)
-    # 8 + 3 words, of which 2 + 1 + 1 retraced; 2 unintelligible, 2 fillers
+    # 8 + 3 words, 2 + 1 + 1 of them retraced; 2 unintelligible words, 2 fillers
     assert found["filler_rate"] == pytest.approx(100 * 2 / 11)
     assert found["retracing_rate"] == pytest.approx(100 * 4 / 11)
     assert found["unintelligible_rate"] == pytest.approx(100 * 2 / 13)
@@ -96,7 +96,7 @@ def test_the_formulas(conversation: Conversation) -> None:
             if not runs or runs[-1][0] != word.speaker:
                 runs.append((word.speaker, []))
             runs[-1][1].append(word.text)
-    # Runs of punctuation alone may join two others into one utterance; other tests look at that.
+    # A run of only punctuation may join its neighbours into one utterance; other tests cover this.
     if any(all(text in ".?," for text in texts) for _, texts in runs):
         return
     own = [texts for speaker, texts in runs if speaker == "patient"]

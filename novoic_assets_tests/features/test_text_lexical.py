@@ -1,4 +1,4 @@
-"""The family `lexical`, by texts counted by hand and by plain formulas."""
+"""The family `lexical`: against texts counted by hand and plain formulas."""
 
 import math
 from collections import Counter

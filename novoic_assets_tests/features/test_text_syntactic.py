@@ -28,7 +28,7 @@ from novoic_assets_tests.features.spoken import MODEL, computed, conversations, 
 FAMILY = syntactic(MODEL)
 LEAST = dict.fromkeys(FAMILY.value_names[1:], Undefined.TOO_SHORT)
 
-# Sentences whose grammar is beyond dispute, said by two, with what is and what is not a word.
+# Sentences of undisputed grammar, by two speakers, with words and tokens that are not words.
 STORY = [
     ("patient", "The mother washes the dishes in the kitchen ."),
     ("investigator", "What happens next ?"),
@@ -47,7 +47,7 @@ def full() -> Any:
 
 
 def parse(words: str, heads: list[int], pos: str = "", deps: str = "") -> Parse:
-    """A parse by hand: heads by index, a sentence's root being its own."""
+    """A parse by hand, with heads by index; the root of a sentence is its own head."""
     texts = words.split()
     return Parse(
         is_word=tuple(text.isalpha() for text in texts),
@@ -66,11 +66,11 @@ def test_distances_and_depths_of_trees_drawn_by_hand() -> None:
     one = parse("the mother washes the dishes .", [1, 2, 2, 4, 2, 2])
     assert sorted(dependency_distances(one)) == [1, 1, 1, 2]
     assert tree_depths(one) == [3]
-    # A comma is not counted on the way, nor as a level that it hangs between.
+    # A comma counts neither as a word on the way nor as a level.
     comma = parse("yes , she , runs", [4, 2, 1, 4, 4])
     assert sorted(dependency_distances(comma)) == [2]
     assert tree_depths(parse("a , b", [1, 2, 2])) == [2]
-    # Two sentences, one of them of a word; and a mark alone, which is no sentence.
+    # Two sentences, one of a single word; and a lone punctuation mark, which is not a sentence.
     two = parse("she runs . no ?", [1, 1, 1, 3, 4])
     assert tree_depths(two) == [2, 1]
     chain = parse("a b c d e", [1, 2, 3, 4, 4])
@@ -106,11 +106,11 @@ def test_a_story_counted_by_hand() -> None:
     assert found["subord_rate"] == pytest.approx(2 / 3)  # because he wants; who is laughing
 
 
-# By spaCy's own means
+# Against spaCy itself
 
 
 def own_words(conversation: Conversation) -> Iterator[tuple[Role, list[str]]]:
-    """The runs of a conversation without fillers, by a loop of its own."""
+    """The runs of a conversation without fillers, by an independent loop."""
     runs: list[tuple[Role, list[str]]] = []
     for segment in conversation.segments:
         for word in segment.words:
@@ -242,7 +242,7 @@ def test_a_long_utterance_is_parsed_in_pieces(monkeypatch: pytest.MonkeyPatch) -
     assert len(unbroken.head) == 105
 
 
-# Where there is nothing to tell
+# Too little speech
 
 
 def test_too_few_words() -> None:

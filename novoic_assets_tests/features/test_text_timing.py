@@ -1,4 +1,4 @@
-"""The family `timing`, by conversations timed by hand."""
+"""The family `timing`: against conversations timed by hand."""
 
 import itertools
 import math

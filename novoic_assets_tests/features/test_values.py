@@ -45,7 +45,7 @@ NUMBERS = st.one_of(st.floats(-9, 9, width=32), st.sampled_from([np.nan, np.inf,
 
 @st.composite
 def rows_of_values(draw: st.DrawFn, right: bool = True) -> list[dict[str, Any]] | None:
-    """A row of a `values` column: of some families and speakers, or of none."""
+    """A row of a `values` column: null, or any number of families and speakers."""
     if draw(st.integers(0, 4)) == 0:
         return None
     keys = [(name, speaker) for name in STORED for speaker in FAMILIES[name].speakers]
@@ -72,7 +72,7 @@ def rows_of_values(draw: st.DrawFn, right: bool = True) -> list[dict[str, Any]] 
 
 @st.composite
 def columns(draw: st.DrawFn, right: bool = True) -> tuple[list[list[dict[str, Any]] | None], pa.ChunkedArray]:
-    """Rows, and the same rows as a column in chunks that are parts of longer arrays."""
+    """Rows, and the same rows as a column whose chunks are slices of longer arrays."""
     chunks = draw(st.lists(st.lists(rows_of_values(right), max_size=4), max_size=3))
     before, after = draw(st.integers(0, 2)), draw(st.integers(0, 2))
     padding = [{"family": "mfcc", "speaker": "all", "status": "ok", "vector": [7.0] * 3, "reasons": []}]
@@ -132,7 +132,7 @@ def test_a_status_is_the_worst_of_the_families(drawn: tuple, speaker: str, names
 def test_wrong_vectors_are_counted(drawn: tuple) -> None:
     rows, column = drawn
     entries = [value for row in rows for value in row or []]
-    widths = {"mfcc": 3}  # a family that the catalogue has no longer has no length
+    widths = {"mfcc": 3}  # a family that left the catalogue has no length
     wrong = sum(value["family"] == "mfcc" and len(value["vector"]) != 3 for value in entries)
     assert values.wrong_lengths(column, widths) == wrong
     bad = sum(
@@ -184,7 +184,7 @@ def test_values_become_rows_and_rows_a_matrix_without_loss() -> None:
 
 
 PROMISES: dict[str, tuple[list[Any], str]] = {
-    "another number of values": ([1.0, 2.0], "gave 2 values and has 3"),
+    "another number of values": ([1.0, 2.0], "gave 2 values instead of 3"),
     "a NaN without a reason": ([1.0, 2.0, np.nan], "not finite"),
     "beyond float32": ([1.0, 2.0, 1e39], "not finite"),
     "a reason that was not declared": ([1.0, 2.0, Undefined.NARROWBAND], "mfcc_2 does not declare"),

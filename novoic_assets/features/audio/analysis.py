@@ -1,7 +1,7 @@
-"""What audio families share of one recording: analyses that more than one of them needs, computed once.
+"""Analyses of a recording that several audio families share, computed once.
 
-A family asks for an analysis when its accumulator is made (`analysis.pitch`); from then on the analysis sees
-every block, before the families do. What it found is there after the last block.
+A family's accumulator requests an analysis when it is made (`analysis.pitch`). From then on the analysis receives
+every block before the families do. Its result is complete after the last block.
 """
 
 from collections.abc import Callable
@@ -22,10 +22,10 @@ from novoic_assets.sessions.recording import Recording
 
 
 class SharedAnalysis(Protocol):
-    """An analysis that sees every block."""
+    """An analysis that receives every block."""
 
     def add(self, block: Block) -> None:
-        """Take in the next block; blocks come in order, each with at least one frame."""
+        """Add the next block; blocks come in order, each with at least one frame."""
 
 
 _Shared = TypeVar("_Shared", bound=SharedAnalysis)
@@ -36,7 +36,7 @@ class Analysis:
 
     Attributes:
         turns: Who speaks when.
-        recording: The recording; what it tells of its samples is complete after the last block.
+        recording: The recording; its facts about its samples are complete after the last block.
     """
 
     def __init__(self, turns: Turns, recording: Recording) -> None:
@@ -48,7 +48,7 @@ class Analysis:
 
     @cached_property
     def bandwidth(self) -> Bandwidth:
-        """Up to which frequency the recording has anything."""
+        """The effective bandwidth of the recording."""
         return self._share(lambda: Bandwidth(self.recording))
 
     @cached_property
@@ -67,7 +67,7 @@ class Analysis:
         return MelBands()
 
     def add(self, block: Block) -> None:
-        """Take in the next block."""
+        """Add the next block."""
         self._masks.append(block.masks)
         self._n_gap_samples += block.n_gap_samples
         for shared in self._shared if block.n_frames else ():
@@ -75,7 +75,7 @@ class Analysis:
 
     @cached_property
     def masks(self) -> NDArray[np.bool_]:
-        """Whose each frame of 25 ms is: bool, shape (3, frames of the recording), after the last block."""
+        """Whose each frame of 25 ms is: bool, shape (3, frames of the recording); complete after the last block."""
         return np.concatenate(self._masks, axis=1) if self._masks else np.zeros((len(SPEAKERS), 0), np.bool_)
 
     @property

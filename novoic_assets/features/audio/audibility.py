@@ -1,9 +1,9 @@
-"""Whether a speaker can be heard: one level for each speaker, the mean power of all that lies above 60 Hz.
+"""Whether a speaker can be heard: one level for each speaker, the mean power above 60 Hz.
 
-A recording can be full of energy and still silent: an offset, mains hum below speech or a test signal
-has a fine RMS and peak. So the level is that of the part above 60 Hz only.
+A recording can have a high RMS and peak and still hold no speech: from an offset, mains hum or a test signal. The
+level therefore leaves out everything below 60 Hz.
 
-It decides a status and is the table's column `level`. Families read another one: `frame_levels` holds the level
+This level decides a status and is the table's column `level`. Families use another one: `frame_levels` has the level
 of each frame, above 94 Hz.
 """
 
@@ -18,25 +18,25 @@ from novoic_assets.features.audio.frames import Turns
 from novoic_assets.features.family import ALL, SPEAKERS, Speaker
 
 INAUDIBLE_DBFS: Final = -70.0
-"""Speech recorded at an ordinary level lies 40 dB and more above this, 12-bit quantisation noise (-74 dBFS) below."""
+"""Speech at an ordinary recording level is at least 40 dB above this; 12-bit quantisation noise (-74 dBFS) is below."""
 
 _WINDOW_LENGTH: Final = 1_024
 assert BLOCK_STEP % _WINDOW_LENGTH == 0, "a block must hold whole windows"  # noqa: S101 - a fact of the constants
 # 4-term Blackman-Harris (F. J. Harris, Proc. IEEE 66(1), 1978): its main lobe ends 4 bins from a tone and its
-# side lobes are 92 dB down, so that neither an offset nor a tone near 0 Hz reaches bin 4 and above.
+# side lobes are 92 dB down, so that neither an offset nor a tone near 0 Hz reaches bin 4 or higher.
 _WINDOW: Final = cosine_window((0.35875, 0.48829, 0.14128, 0.01168), _WINDOW_LENGTH)
 # Bin 4 is at 4 * 16,000 / 1,024 = 62.5 Hz.
 _LOWEST_BIN: Final = 4
-# Digital silence reads -200 dBFS and not minus infinity.
+# Digital silence reads -200 dBFS instead of minus infinity.
 _POWER_FLOOR: Final = 1e-20
 
 
 class Audibility:
     """Accumulates the mean power above 60 Hz of each speaker.
 
-    The recording is cut into windows of 1,024 samples without overlap; a window belongs to a speaker when
-    the sample at its centre lies in the speaker's own time. What remains at the end is left out, unless
-    the whole recording is shorter than a window: then it is padded with zeros.
+    The recording is cut into windows of 1,024 samples without overlap. A window belongs to a speaker if the sample at
+    its centre lies in the speaker's own time. The remainder at the end is left out; a recording shorter than one
+    window is padded with zeros.
     """
 
     def __init__(self, turns: Turns) -> None:
@@ -46,8 +46,7 @@ class Audibility:
 
     def add(self, block: Block) -> None:
         """Add the windows of a block; blocks come in order, to the last."""
-        # Its samples beyond the step are the next block's too; only the last block has none after it, and then
-        # it may be shorter than the step.
+        # Samples beyond the step belong to the next block, too. Only the last block may be shorter than the step.
         samples = block.samples[:BLOCK_STEP]
         if block.first_sample == 0 and len(samples) < _WINDOW_LENGTH:
             samples = np.concatenate([samples, np.zeros(_WINDOW_LENGTH - len(samples), np.float32)])
@@ -63,7 +62,7 @@ class Audibility:
     def dbfs(self) -> dict[Speaker, float]:
         """Return each speaker's level in dB relative to full scale.
 
-        A sine of full scale reads -3.01. A speaker without a window gets the whole recording's level.
+        A full-scale sine reads -3.01. A speaker without a window gets the level of the complete recording.
         """
         power = np.full_like(self._power, self._power[SPEAKERS.index(ALL)] / self._n_windows[SPEAKERS.index(ALL)])
         np.divide(self._power, self._n_windows, out=power, where=self._n_windows > 0)
@@ -74,9 +73,9 @@ class Audibility:
 def _mean_square_above_60_hz(windows: NDArray[np.float32]) -> NDArray[np.float64]:
     """Estimate the mean square of each window's content above 60 Hz.
 
-    By Parseval's theorem the squared magnitudes of all bins sum to the length times the energy of the
-    windowed samples; divided by the window's own energy that is the mean square. Bins above 0 and below
-    half the sample rate count twice, for their negative frequencies.
+    By Parseval's theorem the squared magnitudes of all bins sum to the length times the energy of the windowed
+    samples; division by the energy of the window gives the mean square. Bins above 0 and below half the sample rate
+    count twice, for their negative frequencies.
 
     Args:
         windows: float32, shape (n, 1024).

@@ -1,8 +1,8 @@
-"""Up to which frequency a recording has anything.
+"""The effective bandwidth of a recording: the frequency up to which it has content.
 
-A telephone, a codec or a resampler ends a spectrum with a cliff, below which nothing is left but rounding. Voices and
-rooms fall off slowly, and their noise goes on to the end. So the long-term spectrum is searched for a cliff; how loud
-or soft the recording is plays no part.
+A telephone, a codec or a resampler ends a spectrum with a cliff, above which only rounding is left. The spectra of
+voices and rooms fall off slowly, and their noise reaches the end. So the long-term spectrum is searched for a cliff.
+The loudness of the recording has no influence.
 """
 
 from typing import Final
@@ -14,22 +14,22 @@ from novoic_assets.features.family import ALL, SPEAKERS
 from novoic_assets.sessions.recording import SAMPLE_RATE, Recording
 
 WIDEBAND_HZ: Final = 7_000.0
-"""What a value must be given that looks at the whole spectrum: less is a telephone's or a codec's."""
+"""The bandwidth that a value of the full spectrum needs: a telephone's or a codec's is smaller."""
 
 _HZ_PER_BIN: Final = SAMPLE_RATE / FFT_LENGTH
-# Speech of many kinds, soft or in noise, falls by at most 14 dB so steeply; a telephone's quiet recording by 22.
+# The steepest steps of many kinds of speech, soft or noisy, reach 14 dB; those of quiet telephone speech 22 dB.
 _CLIFF_DB: Final = 20.0
-# Nothing that transmits speech ends below 3 kHz. Above 7.5 kHz the resampling to 16 kHz has a cliff of its own.
+# No channel for speech ends below 3 kHz. Above 7.5 kHz lies the cliff of our own resampling to 16 kHz.
 _SEARCHED: Final = range(round(3_000 / _HZ_PER_BIN), round(7_000 / _HZ_PER_BIN) + 1)
 _LAST_BIN: Final = round(7_500 / _HZ_PER_BIN)
 # A cliff is the step from the mean level 400 to 100 Hz below it to the highest level from 125 Hz above it on.
 _BELOW: Final = (13, 3)
 _ABOVE: Final = 4
-# The edge is where the level is by so much below that before the cliff; further down the window's own skirt is seen.
+# The edge is where the level is this far below that before the cliff; lower levels show the skirt of the window.
 _EDGE_DB: Final = 10.0
-# Levels are of five bins, 156 Hz, so that no single harmonic stands out.
+# Levels are means of five bins, 156 Hz, so that no single harmonic stands out.
 _SMOOTHED: Final = 5
-# Below this share of the strongest bin there is nothing but the rounding of float32.
+# Below this share of the strongest bin only the rounding of float32 remains.
 _NOTHING: Final = 1e-14
 
 
@@ -37,10 +37,10 @@ class Bandwidth:
     """Accumulates the power spectrum of all frames outside gaps."""
 
     def __init__(self, recording: Recording) -> None:
-        """Start with nothing.
+        """Start before the first block.
 
         Args:
-            recording: The recording; its rate is read after the last block.
+            recording: The recording; its sampling rate is read after the last block.
         """
         self._recording = recording
         self._power = np.zeros(FFT_LENGTH // 2 + 1)
@@ -50,7 +50,7 @@ class Bandwidth:
         self._power += block.masks[SPEAKERS.index(ALL)].astype(np.float32) @ block.power
 
     def hz(self) -> float:
-        """The effective bandwidth in Hz: the edge of the cliff, at most half the source's rate and 8,000."""
+        """Return the effective bandwidth in Hz: the edge of the cliff, at most half the source's rate and 8,000."""
         nyquist = min(self._recording.facts.sample_rate, SAMPLE_RATE) / 2
         power = np.convolve(np.pad(self._power, _SMOOTHED // 2, mode="edge"), np.ones(_SMOOTHED) / _SMOOTHED, "valid")
         if power.max() <= 0:

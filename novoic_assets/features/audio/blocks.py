@@ -1,8 +1,8 @@
-"""The stretch of a recording that the audio families look at together: samples, masks, spectrum.
+"""Blocks of a recording that the audio families process together: samples, masks and spectra.
 
-A recording is cut into blocks of a fixed number of frames from its first sample on. That keeps memory
-constant and, since vectorised arithmetic may round by position in an array, makes results independent of
-how the samples arrived.
+A recording is cut into blocks of a fixed number of frames from its first sample on. Memory stays constant. Vectorised
+arithmetic may round differently at another place in an array, so fixed blocks also make results independent of how
+the samples arrive.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,13 +24,13 @@ HOP: Final = 160
 FFT_LENGTH: Final = 512
 """A frame is padded with zeros to this length."""
 LONGEST_FRAME: Final = 1_200
-"""75 ms: the longest frame that there may be around the centre of one of 25 ms."""
+"""75 ms: the longest frame around the centre of one of 25 ms."""
 MARGIN: Final = 640
-"""Samples of the recording that a block has on either side of its own: what the longest frame takes, and more."""
+"""Samples of the recording on either side of a block: more than the longest frame needs."""
 
-# 10 ms: no gap that a frame touches is shorter, nor would chance make one in a room.
+# 10 ms: in a room, so many exact zeros in a row do not occur by chance.
 _GAP: Final = 160
-# Frames in a block: few enough that the arrays of a block stay in the processor's second-level cache.
+# Frames in a block: few enough for its arrays to stay in the processor's second-level cache.
 _BLOCK_FRAMES: Final = 512
 BLOCK_STEP: Final = _BLOCK_FRAMES * HOP
 """Samples from the start of a block to the start of the next."""
@@ -38,9 +38,9 @@ _BLOCK_LENGTH: Final = BLOCK_STEP + FRAME_LENGTH - HOP
 
 
 def cosine_window(coefficients: Sequence[float], length: int) -> NDArray[np.float32]:
-    """A periodic sum of cosines: w[n] = a0 - a1 cos(2 pi n / N) + a2 cos(4 pi n / N) - ...
+    """Return a periodic window of cosines: w[n] = a0 - a1 cos(2 pi n / N) + a2 cos(4 pi n / N) - ...
 
-    scipy.signal has such windows too, but takes a second to import, which every run would wait for.
+    scipy.signal has such windows, too, but its import would cost every run a second.
 
     Args:
         coefficients: a0, a1, ...
@@ -48,6 +48,10 @@ def cosine_window(coefficients: Sequence[float], length: int) -> NDArray[np.floa
 
     Returns:
         float32, shape (length,).
+
+    Example:
+        >>> cosine_window((0.5, 0.5), 4)  # Hann
+        array([0. , 0.5, 1. , 0.5], dtype=float32)
     """
     phase = 2 * np.pi * np.arange(length) / length
     terms = [(-1) ** order * weight * np.cos(order * phase) for order, weight in enumerate(coefficients)]
@@ -59,10 +63,10 @@ _WINDOW: Final = cosine_window((0.5, 0.5), FRAME_LENGTH)  # Hann
 
 
 class _PowerSpectrum:
-    """Computes power spectra in memory that is allocated once: fresh pages cost a sixth of all the time."""
+    """Computes power spectra in memory that is allocated once: fresh pages take a sixth of the total time."""
 
     def __init__(self) -> None:
-        # Behind the samples of a frame its padding stays zero for good.
+        # The padding after the samples of a frame is never written and stays zero.
         self._windowed = np.zeros((_BLOCK_FRAMES, FFT_LENGTH), np.float32)
 
     def of(self, samples: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:
@@ -70,27 +74,26 @@ class _PowerSpectrum:
         windowed = self._windowed[:n_frames]
         frames = sliding_window_view(samples, FRAME_LENGTH)[::HOP]
         np.multiply(frames, _WINDOW, out=windowed[:, :FRAME_LENGTH])
-        # SciPy's transform stays in float32 and works on several frames at a time; NumPy's is a third as fast.
+        # SciPy's transform stays in float32 and handles several frames at a time; NumPy's is a third as fast.
         return squared_magnitude(scipy.fft.rfft(windowed, axis=1))
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Some consecutive frames of a recording. Its arrays are overwritten by the next block.
+    """Some consecutive frames of a recording. The next block overwrites its arrays.
 
-    Frame `k` of the recording has its centre at sample `160 k + 200`, whatever its length: the frames of 25 ms
-    that most families look at, and longer ones around the same centres.
+    Frame `k` of the recording has its centre at sample `160 k + 200`, whatever its length: most families use frames
+    of 25 ms, some use longer ones around the same centres.
 
     Attributes:
         first_sample: Where in the recording `samples` starts, in samples at 16 kHz.
-        samples: float32: all samples of the frames of 25 ms. A whole block shares its last
-            `FRAME_LENGTH - HOP` samples with the next one; only the last block of a recording is shorter
-            than the others, and it may be too short to hold a frame.
-        surrounded: float32: `samples` with `MARGIN` samples of the recording before and after them, zeros where
-            it has none.
-        masks: bool, shape (3, frames): whose each frame of 25 ms is, rows in the order of `SPEAKERS`. A frame
-            that touches a gap (`_gaps`) is nobody's.
-        n_gap_samples: Number of the samples up to the next block's first that lie in a gap.
+        samples: float32: all samples of the frames of 25 ms. A full block shares its last `FRAME_LENGTH - HOP`
+            samples with the next one. Only the last block of a recording is shorter; it may be too short for a frame.
+        surrounded: float32: `samples` with the `MARGIN` samples of the recording before and after them; zeros beyond
+            the recording's ends.
+        masks: bool, shape (3, frames): whose each frame of 25 ms is, rows in the order of `SPEAKERS`. A frame that
+            touches a gap (`_gaps`) is nobody's.
+        n_gap_samples: How many of the samples before the next block's first lie in a gap.
     """
 
     first_sample: int
@@ -107,38 +110,38 @@ class Block:
     def power(self) -> NDArray[np.float32]:
         """Power spectrum of the frames: float32, shape (frames, FFT_LENGTH / 2 + 1).
 
-        The squared magnitude of the DFT of each frame times a periodic Hann window. It is computed when
-        first asked for, and once for all families.
+        The squared magnitude of the DFT of each frame times a periodic Hann window. It is computed at the first
+        access, once for all families.
         """
         return self._spectrum.of(self.samples, self.n_frames)
 
     @property
     def n_frames(self) -> int:
-        """Number of frames whose 25 ms lie inside the recording."""
+        """Number of frames of 25 ms."""
         return int(self.masks.shape[1])
 
     def frames(self, length: int) -> NDArray[np.float32]:
-        """The frames of some length around the same centres.
+        """Return the frames of another length around the same centres.
 
         Args:
-            length: Samples in each, even, from `FRAME_LENGTH` to `LONGEST_FRAME`.
+            length: Samples in each frame, even, from `FRAME_LENGTH` to `LONGEST_FRAME`.
 
         Returns:
-            float32, shape (frames, length), a view; zeros where the recording has no samples.
+            float32, shape (frames, length), a view; zeros beyond the recording's ends.
         """
         first = MARGIN - (length - FRAME_LENGTH) // 2
         frames: NDArray[np.float32] = sliding_window_view(self.surrounded[first:], length)[::HOP][: self.n_frames]
         return frames
 
     def own(self, length: int) -> NDArray[np.bool_]:
-        """Whose the frames of some length are.
+        """Return whose the frames of another length are.
 
         Args:
             length: As for `frames`.
 
         Returns:
-            bool, shape (3, frames), rows in the order of `SPEAKERS`. A frame that touches a gap or passes the
-            recording's ends is nobody's.
+            bool, shape (3, frames), rows in the order of `SPEAKERS`. A frame that touches a gap or extends beyond
+            the recording's ends is nobody's.
         """
         if length == FRAME_LENGTH:
             return self.masks
@@ -152,12 +155,12 @@ class Blocks:
         self._turns = turns
         self._spectrum = _PowerSpectrum()
         self._waiting = np.zeros(MARGIN + _BLOCK_LENGTH + MARGIN, np.float32)
-        # Before a recording's first sample there is a margin of zeros.
+        # A margin of zeros precedes the first sample of a recording.
         self._n_waiting = MARGIN
         self._first_sample = 0
 
     def add(self, samples: NDArray[np.float32]) -> Iterator[Block]:
-        """Yield the blocks that the next samples complete; each is valid until the next is asked for."""
+        """Yield the blocks that the next samples complete; each is valid only until the next one is requested."""
         taken = 0
         while taken < len(samples):
             part = samples[taken : taken + len(self._waiting) - self._n_waiting]
@@ -169,7 +172,7 @@ class Blocks:
                 self._step()
 
     def finish(self) -> Iterator[Block]:
-        """Yield what the whole blocks left: one block or two, the last possibly without samples."""
+        """Yield the rest after the full blocks: one block or two, the last possibly without samples."""
         n_left = self._n_waiting - MARGIN
         self._waiting[self._n_waiting :] = 0
         if n_left >= _BLOCK_LENGTH:
@@ -181,7 +184,7 @@ class Blocks:
 
     @property
     def n_samples(self) -> int:
-        """Samples added so far."""
+        """Number of samples added so far."""
         return self._first_sample + self._n_waiting - MARGIN
 
     def _step(self) -> None:
@@ -213,22 +216,22 @@ def _gaps(surrounded: NDArray[np.float32], start: int, end: int) -> NDArray[np.b
 
     Args:
         surrounded: A block's samples with their margins, shape (n,).
-        start: Where the recording starts in it; may be negative.
-        end: Where the recording's known samples end in it; may be beyond it.
+        start: Where the recording starts in the array; may be negative.
+        end: Where the recording's known samples end in the array; may be beyond its end.
 
     Returns:
-        bool, shape (n,), whether each sample is in a gap; None where there is none. What is outside the recording
-        is in none.
+        bool, shape (n,): whether each sample is in a gap; None if no sample is. Nothing outside the recording is in
+        a gap.
     """
     zero = surrounded == 0
     zero[: max(start, 0)] = zero[max(end, 0) :] = False
     if np.count_nonzero(zero) < _GAP:
         return None
-    # The bounds of runs of zeros, found where the truth changes.
+    # The bounds of runs of zeros are where the mask changes.
     bounds = np.flatnonzero(np.diff(zero, prepend=False, append=False))
     starts, ends = bounds[::2], bounds[1::2]
-    # A run that goes on outside the array and is short inside it ends too far from any frame to matter: the margin
-    # is longer than what the longest frame and a gap take.
+    # A run that continues outside the array but is short inside it lies too far from any frame to matter: the margin
+    # is longer than the reach of the longest frame plus a gap.
     long = ends - starts >= _GAP
     if not long.any():
         return None
@@ -253,8 +256,8 @@ def _own(
 
 
 def squared_magnitude(spectrum: NDArray[np.complex64]) -> NDArray[np.float32]:
-    """Square the magnitude of complex numbers, overwriting them: complex64 to float32 of the same shape."""
-    # Squaring real and imaginary parts as one contiguous array is faster than separately.
+    """Return the squared magnitude of complex numbers, overwriting them: complex64 to float32 of the same shape."""
+    # Squaring real and imaginary parts as one contiguous array is faster than squaring them separately.
     parts = spectrum.view(np.float32)
     np.square(parts, out=parts)
     power: NDArray[np.float32] = spectrum.real + spectrum.imag

@@ -1,4 +1,4 @@
-"""What an audio family is."""
+"""Audio families, and what they compute from: blocks of a recording, or the complete recording."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ class Accumulator(Protocol):
     """One family's computation over one recording."""
 
     def add(self, block: Block) -> None:
-        """Take in the next block; blocks come in order, each with at least one frame."""
+        """Add the next block; blocks come in order, each with at least one frame."""
 
     def values(self, speaker: Speaker) -> Computed:
-        """The values of a speaker who has at least one frame of 25 ms, after the last block."""
+        """Return the values of a speaker with at least one frame of 25 ms, after the last block."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sound:
-    """A whole recording, for families that want batches.
+    """A complete recording, for families with `batches`.
 
     Attributes:
-        samples: float32, shape (samples,), mono at 16 kHz: 230 MB an hour.
+        samples: float32, shape (samples,), mono at 16 kHz: 230 MB an hour. It may be empty.
         turns: Who speaks when.
     """
 
@@ -41,14 +41,14 @@ class AudioFamily(Family):
     """A family of audio features; it has either `accumulator` or `batches`.
 
     Attributes:
-        accumulator: Starts the computation over a recording. What it wants of the analyses that families share,
-            it must ask for when it is made, since they see the same blocks.
-        batches: Computes several whole recordings at once, from their samples. A worker holds the samples of a
+        accumulator: Starts the computation over a recording. It must request the shared analyses that it needs at
+            once, since these receive the same blocks.
+        batches: Computes several complete recordings at once, from their samples. A worker holds the samples of a
             batch in memory.
-        if_inaudible: Whether the values have a meaning where the signal has no energy where speech has it.
+        if_inaudible: Whether the values keep a meaning for a signal without energy where speech has it.
 
     Raises:
-        ValueError: It has neither, or both.
+        ValueError: The family has neither, or both.
     """
 
     accumulator: Callable[[Analysis], Accumulator] | None = None

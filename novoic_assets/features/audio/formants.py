@@ -1,12 +1,12 @@
 """The resonances of the vocal tract: the lowest three formants of voiced frames.
 
-Linear prediction of order 12 up to 5,000 Hz, as of a signal sampled at 10 kHz. The signal is not resampled for it:
-its autocorrelation is that of the power spectrum's bins up to 5,000 Hz (selective linear prediction, J. Makhoul,
-IEEE Trans. ASSP 23(3), 1975), with pre-emphasis as a weight of the bins. A formant is a pole of the prediction whose
-bandwidth is below 400 Hz.
+The method is linear prediction of order 12 up to 5,000 Hz, as for a signal sampled at 10 kHz. The signal is not
+resampled: its autocorrelation comes from the bins of the power spectrum up to 5,000 Hz (selective linear prediction,
+J. Makhoul, IEEE Trans. ASSP 23(3), 1975), with pre-emphasis as a weight of the bins. A formant is a pole of the
+prediction whose bandwidth is below 400 Hz.
 
-Voicing is known after the last block. So the autocorrelation of every second frame is kept, and the poles are looked
-for at the end, of voiced frames only.
+Voicing is known only after the last block. So the autocorrelation of every second frame is kept, and the poles of
+voiced frames are searched at the end.
 """
 
 from functools import cached_property
@@ -30,28 +30,28 @@ _LOWEST_FORMANT_HZ: Final = 90.0
 _WIDEST_HZ: Final = 400.0
 _PREEMPHASIS_HZ: Final = 50.0
 _LEAST_FRAMES: Final = 20
-# Every second frame; a block has an even number of frames, so it is every second one of the recording.
+# Every second frame of a block is every second frame of the recording, since a block has an even number of frames.
 _STEP: Final = 2
 
 _RATE: Final = 2 * _HIGHEST_HZ
 _N_BINS: Final = round(_HIGHEST_HZ * FFT_LENGTH / SAMPLE_RATE) + 1
-# White noise 90 dB below the signal, so that the predictor of a pure tone exists.
+# White noise 90 dB below the signal, so that a predictor exists also for a pure tone.
 _CORRECTION: Final = 1 + 1e-9
-# Frames whose poles are looked for together: enough that the work outweighs the calls.
+# Frames whose poles are searched together: enough for the work to outweigh the calls.
 _CHUNK: Final = 512
 
-# The poles are looked for from the peaks of 1/|A(z)| on two circles inside the unit circle, near which narrow and wide
-# formants lie; two close ones that make one peak on one of the circles mostly make two on the other.
+# The search for poles starts from the peaks of 1/|A(z)| on two circles inside the unit circle, one near narrow formants
+# and one near wide ones. Two close poles that share a peak on one circle mostly have two peaks on the other.
 _CIRCLES: Final = (0.97, 0.9)
 _CIRCLE_POINTS: Final = 256
 _NEWTON_STEPS: Final = 6
-# Newton's method has arrived where its last step is below this; two results closer than that are one pole. It is
-# 0.2 Hz, and what float32 can tell.
+# Newton's method has converged when its last step is below this; two results closer than this are one pole. It is
+# 0.2 Hz, the resolution of float32.
 _TOLERANCE: Final = 1e-4
 
 
 class Formants:
-    """Keeps the autocorrelation of every second frame, and finds the formants of the voiced ones at the end."""
+    """Keeps the autocorrelation of every second frame, and finds the formants of voiced frames at the end."""
 
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
@@ -61,12 +61,12 @@ class Formants:
     def add(self, block: Block) -> None:
         """Add the frames of a block."""
         autocorrelation = block.power[::_STEP, :_N_BINS].astype(np.float64) @ _TO_AUTOCORRELATION
-        # A frame of zeros is nobody's; it only must not divide by zero.
+        # A frame of zeros is nobody's; this only avoids a division by zero.
         autocorrelation /= np.maximum(autocorrelation[:, :1], np.finfo(np.float64).tiny)
         self._autocorrelation.add(autocorrelation.astype(np.float32))
 
     def values(self, speaker: Speaker) -> Computed:
-        """The medians of the speaker's lowest three formants."""
+        """Return the medians of the speaker's lowest three formants, in Hz."""
         frames, formants = self._formants
         formants = formants[self._analysis.masks[SPEAKERS.index(speaker), frames]]
         return [
@@ -76,7 +76,7 @@ class Formants:
 
     @cached_property
     def _formants(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Every second frame that is voiced, shape (n,), and its formants, shape (n, 3)."""
+        """The voiced ones among every second frame, shape (n,), and their formants in Hz, shape (n, 3)."""
         usable = (self._pitch.track().voiced & self._analysis.masks[SPEAKERS.index(ALL)])[::_STEP]
         wanted = np.flatnonzero(usable)
         formants = np.full((len(wanted), N_FORMANTS), np.nan, np.float32)
@@ -87,13 +87,20 @@ class Formants:
 
 
 def prediction(autocorrelation: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Solve for the prediction error filters by the recursion of Levinson and Durbin.
+    """Compute prediction error filters by the recursion of Levinson and Durbin.
 
     Args:
-        autocorrelation: Shape (n, order + 1), at lag 0 positive.
+        autocorrelation: Shape (n, order + 1), positive at lag 0.
 
     Returns:
         The coefficients of A(z) = 1 + a1 z^-1 + ..., shape (order + 1, n).
+
+    Example:
+        >>> decaying = np.array([[1.0, 0.5, 0.25]], np.float32)  # x[n] = 0.5 x[n-1] + noise
+        >>> prediction(decaying).round(6)
+        array([[ 1. ],
+               [-0.5],
+               [-0. ]])
     """
     lags = autocorrelation.T.astype(np.float64)
     error = lags[0] * _CORRECTION
@@ -113,8 +120,8 @@ def find_formants(coefficients: NDArray[np.float64]) -> NDArray[np.float32]:
         coefficients: As `prediction` returns them, shape (order + 1, n).
 
     Returns:
-        float32, shape (n, 3): frequencies in Hz, rising; NaN where there is none. In one frame of a thousand a
-        pole is missed, since two are so close that they make one peak on both circles.
+        float32, shape (n, 3): frequencies in Hz, rising; NaN for a missing formant. In one frame of a thousand the
+        search misses a pole, since two close poles share a peak on both circles.
     """
     frame, root = _peaks(coefficients)
     filters = coefficients.astype(np.float32)[:, frame]
@@ -134,7 +141,7 @@ def find_formants(coefficients: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def _peaks(coefficients: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.complex64]]:
-    """Where 1/|A(z)| has its peaks on the circles: of which frame each is, shape (n,), and z, shape (n,)."""
+    """The peaks of 1/|A(z)| on the circles: the frame of each, shape (n,), and its z, shape (n,)."""
     frames, points = [], []
     for radius in _CIRCLES:
         scaled = (coefficients.T * radius ** -np.arange(_ORDER + 1.0)).astype(np.float32)
@@ -150,7 +157,7 @@ def _peaks(coefficients: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArra
 def _lowest(
     frame: NDArray[np.int64], root: NDArray[np.complex64], hz: NDArray[np.float32], n_frames: int
 ) -> NDArray[np.float32]:
-    """Sort poles by frame and frequency, drop those found twice, and keep the lowest three of each frame."""
+    """Sort poles by frame and frequency, drop duplicates, and keep the lowest three of each frame."""
     order = np.lexsort((hz, frame))
     frame, root, hz = frame[order], root[order], hz[order]
     is_new = np.ones(len(frame), np.bool_)
@@ -170,10 +177,10 @@ def _to_autocorrelation() -> NDArray[np.float64]:
         float64, shape (161, 13).
     """
     angle = np.pi * np.arange(_N_BINS) / (_N_BINS - 1)
-    # Pre-emphasis y[n] = x[n] - c x[n-1], with c as Praat has it.
+    # Pre-emphasis y[n] = x[n] - c x[n-1], with Praat's c.
     c = np.exp(-2 * np.pi * _PREEMPHASIS_HZ / _RATE)
     weight = 1 - 2 * c * np.cos(angle) + c * c
-    # All bins but the first and the last stand for their negative frequencies too.
+    # All bins except the first and the last count twice, for their negative frequencies.
     weight[1:-1] *= 2
     matrix: NDArray[np.float64] = weight[:, None] * np.cos(np.outer(angle, np.arange(_ORDER + 1)))
     return matrix

@@ -1,7 +1,7 @@
-"""The level of each frame of a recording, for the families that follow it through time.
+"""The level of each frame of a recording, for families that follow the level through time.
 
 It comes from the power spectra of the frames, whose window spreads an offset up to 80 Hz: hence the bound of 94 Hz.
-Whether a speaker can be heard at all is decided by `audibility`: one level for each speaker, above 60 Hz.
+`audibility` has another level, one for each speaker above 60 Hz, which decides whether a speaker can be heard.
 """
 
 from typing import Final
@@ -14,17 +14,17 @@ from novoic_assets.features.audio.track import Track
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
 LOWEST_HZ: Final = 94.0
-"""Below it an offset or a hum, spread by the window's main lobe (80 Hz), may be all that there is."""
+"""Below it an offset or a hum, spread by the window's main lobe (80 Hz), may hide everything else."""
 
 # Bin 3 is at 3 * 16,000 / 512 = 93.75 Hz.
 _LOWEST_BIN: Final = round(LOWEST_HZ * FFT_LENGTH / SAMPLE_RATE)
 _WINDOW_ENERGY: Final = float(np.sum(cosine_window((0.5, 0.5), FRAME_LENGTH).astype(np.float64) ** 2))
-# Digital silence reads -200 dBFS and not minus infinity.
+# Digital silence reads -200 dBFS instead of minus infinity.
 _POWER_FLOOR: Final = 1e-20
 
 
 class FrameLevels:
-    """The level of each frame of 25 ms: the mean square above 94 Hz, a sine of full scale reads -3.01 dBFS."""
+    """The level of each frame of 25 ms: its mean square above 94 Hz. A full-scale sine reads -3.01 dBFS."""
 
     def __init__(self) -> None:
         self._track = Track()
@@ -34,12 +34,12 @@ class FrameLevels:
         self._track.add(levels_of_power(block.power))
 
     def dbfs(self) -> NDArray[np.float32]:
-        """The level of every frame, whoever speaks: float32, shape (frames of the recording,), in dBFS."""
+        """Return the level of every frame, whoever speaks: float32, shape (frames of the recording,), in dBFS."""
         return self._track.rows[:, 0]
 
 
 def levels_of_power(power: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The level of frames from their power spectra, by Parseval's theorem.
+    """Return the level of frames from their power spectra, by Parseval's theorem.
 
     Args:
         power: As `Block.power`, shape (n, 257).
@@ -55,5 +55,16 @@ def levels_of_power(power: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def mean_level(levels: NDArray[np.float32]) -> float:
-    """The level of the mean power of frames: dB in, shape (n,), n at least 1, dB out."""
+    """Return the level of the mean power of frames.
+
+    Args:
+        levels: float32, shape (n,), n at least 1, in dB.
+
+    Returns:
+        The level in dB.
+
+    Example:
+        >>> round(mean_level(np.array([-20.0, -40.0], np.float32)), 2)
+        -22.97
+    """
     return float(10 * np.log10(np.mean(10 ** (levels.astype(np.float64) / 10))))

@@ -1,10 +1,10 @@
-"""Whose speech a frame is.
+"""Who speaks in a frame.
 
-A frame belongs to a speaker when it lies wholly inside one segment whose words are all that speaker's and
-touches no segment with anyone else's. To `all` belongs every frame.
+A frame belongs to a speaker if it lies completely inside one segment whose words are all that speaker's, and touches
+no segment with anyone else's words. Every frame belongs to `all`.
 
-A turn is a speaker's consecutive segments with nobody's between them, and what lies between: the pauses of who goes
-on speaking are theirs.
+A turn is a run of a speaker's segments without anyone else's between them, together with the time between them: a
+speaker who continues owns their pauses.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,17 @@ class Turns:
 
     Attributes:
         start_s: float64, shape (n,), seconds from the start of the recording.
-        end_s: float64, shape (n,); the segment is the half-open interval from `start_s` to `end_s`, and may
-            end after the recording does.
-        speaker: Length n: the one who speaks all words of the segment, or `other` where they are several
-            or neither the patient nor the investigator.
+        end_s: float64, shape (n,), in seconds; a segment is the half-open interval from `start_s` to `end_s`, and may
+            end after the recording.
+        speaker: Length n: the speaker of all words of the segment, or `other` if there are several speakers or one
+            who is neither the patient nor the investigator.
+
+    Example:
+        >>> turns = Turns(np.array([0.0, 1.0]), np.array([1.0, 2.0]), ["patient", "investigator"])
+        >>> turns.own(np.array([0, 15_900, 16_000]), length=400)  # inside one, across both, inside the other
+        array([[ True, False, False],
+               [False, False,  True],
+               [ True,  True,  True]])
     """
 
     start_s: NDArray[np.float64]
@@ -38,12 +45,12 @@ class Turns:
     speaker: Sequence[SegmentSpeaker]
 
     def has(self, speaker: Speaker) -> bool:
-        """Whether the speaker has a segment of their own; `all` always does."""
+        """Return whether the speaker has a segment of their own; `all` always does."""
         return speaker == ALL or speaker in self.speaker
 
     @cached_property
     def _own_and_others(self) -> dict[Speaker, tuple["_Intervals", "_Intervals"]]:
-        """For each of patient and investigator, the segments that are theirs and those that are not."""
+        """For patient and investigator, their own segments and all other segments."""
         start, end = _samples(self.start_s), _samples(self.end_s)
         speaker = np.array(self.speaker, dtype=str)
         return {
@@ -56,7 +63,7 @@ class Turns:
         }
 
     def own(self, starts: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
-        """Tell for intervals of the recording to whom they belong.
+        """Return who owns intervals of the recording.
 
         Args:
             starts: int64, shape (n,): first sample of each interval, at 16 kHz.
@@ -72,7 +79,7 @@ class Turns:
 
     @cached_property
     def _turns_and_others(self) -> dict[Speaker, tuple["_Intervals", "_Intervals"]]:
-        """For each of patient and investigator, their turns and the segments that are not theirs."""
+        """For patient and investigator, their turns and all segments that are not their own."""
         start, end = _samples(self.start_s), _samples(self.end_s)
         speaker = np.array(self.speaker, dtype=str)
         result: dict[Speaker, tuple[_Intervals, _Intervals]] = {}
@@ -88,15 +95,15 @@ class Turns:
         return result
 
     def in_turn(self, starts: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
-        """Tell for intervals of the recording in whose turn they are.
+        """Return in whose turn intervals of the recording lie.
 
         Args:
             starts: int64, shape (n,): first sample of each interval, at 16 kHz.
             length: Samples in each, at least 1.
 
         Returns:
-            bool, shape (3, n), rows in the order of `SPEAKERS`: wholly inside a turn, and touching no segment of
-            anyone else; for `all`, every one.
+            bool, shape (3, n), rows in the order of `SPEAKERS`: whether the interval lies completely inside a turn
+            and touches no segment of anyone else; always true for `all`.
         """
         masks = np.ones((len(SPEAKERS), len(starts)), dtype=np.bool_)
         for speaker, (turns, others) in self._turns_and_others.items():
@@ -111,14 +118,18 @@ def runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
         mask: bool, shape (n,).
 
     Returns:
-        Where each run starts and where it ends (exclusive): int64, shape (runs,) each.
+        The start and the end (exclusive) of each run: int64, shape (runs,) each.
+
+    Example:
+        >>> runs(np.array([True, True, False, True]))
+        (array([0, 3]), array([2, 4]))
     """
     bounds = np.flatnonzero(np.diff(mask, prepend=False, append=False))
     return bounds[::2], bounds[1::2]
 
 
 def speaker_seconds(turns: Turns, n_samples: int) -> dict[Speaker, float]:
-    """Measure each speaker's own time: in a segment of theirs and in nobody else's.
+    """Measure each speaker's own time: inside their segments and outside everyone else's.
 
     Args:
         turns: Who speaks when.
@@ -129,22 +140,22 @@ def speaker_seconds(turns: Turns, n_samples: int) -> dict[Speaker, float]:
     """
     bounds = np.concatenate([[0, n_samples], _samples(turns.start_s), _samples(turns.end_s)])
     bounds = np.unique(np.clip(bounds, 0, n_samples)).astype(np.int64)
-    # Between two neighbouring bounds nothing changes, so the first sample stands for them all.
+    # Nothing changes between two neighbouring bounds, so the first sample stands for all.
     masks = turns.own(bounds[:-1], length=1)
     seconds = masks @ np.diff(bounds) / SAMPLE_RATE
     return {speaker: float(value) for speaker, value in zip(SPEAKERS, seconds, strict=True)}
 
 
 def shared_seconds(turns: Turns, n_samples: int) -> tuple[float, float]:
-    """Measure the time that is nobody's own though somebody speaks.
+    """Measure the speaking time that is no single speaker's own.
 
     Args:
         turns: Who speaks when.
         n_samples: Length of the recording at 16 kHz.
 
     Returns:
-        Seconds within the recording in segments whose words are not all the patient's nor all the investigator's;
-        and seconds in which segments of two or more of patient, investigator and those overlap.
+        Two durations in seconds, within the recording: the time in segments of `other`, and the time in which
+        segments of two or more of patient, investigator and `other` overlap.
     """
     start, end = _samples(turns.start_s), _samples(turns.end_s)
     bounds = np.unique(np.clip(np.concatenate([[0, n_samples], start, end]), 0, n_samples)).astype(np.int64)
@@ -157,26 +168,26 @@ def shared_seconds(turns: Turns, n_samples: int) -> tuple[float, float]:
 
 
 class _Intervals:
-    """Half-open intervals of samples, prepared for questions about many frames.
+    """Half-open intervals of samples, prepared for queries about many frames.
 
-    Sorted by start and with the running maximum of their ends: among all intervals that start early
-    enough, the one that ends last decides, so that each question is one binary search.
+    They are sorted by start, with the running maximum of their ends. Among all intervals that start early enough, the
+    one that ends last decides, so that each query is one binary search.
     """
 
     def __init__(self, start: NDArray[np.int64], end: NDArray[np.int64]) -> None:
         order = np.argsort(start[start < end], kind="stable")
         self._start = start[start < end][order]
-        # Led by a value for "none starts early enough" that ends before everything.
+        # The leading value stands for "none starts early enough": it ends before every frame.
         self._last_end = np.maximum.accumulate(np.concatenate([[-1], end[start < end][order]]))
 
     def contain(self, starts: NDArray[np.int64], length: int) -> NDArray[np.bool_]:
-        """Whether one interval holds all of each frame."""
+        """Return, for each frame, whether one interval contains it completely."""
         begun = np.searchsorted(self._start, starts, side="right")
         result: NDArray[np.bool_] = self._last_end[begun] >= starts + length
         return result
 
     def touch(self, starts: NDArray[np.int64], length: int | NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether any interval shares a sample with each frame, of one length or each of its own."""
+        """Return, for each frame, whether any interval shares a sample with it; frames may differ in length."""
         begun = np.searchsorted(self._start, starts + length, side="left")
         result: NDArray[np.bool_] = self._last_end[begun] > starts
         return result
@@ -184,5 +195,5 @@ class _Intervals:
 
 def _samples(seconds: NDArray[np.float64]) -> NDArray[np.int64]:
     """Round times to the nearest sample at 16 kHz."""
-    # No recording reaches 2**53 samples, and every time up to there is a whole number in float64.
+    # No recording reaches 2**53 samples, and float64 holds every whole number up to there.
     return np.rint(np.minimum(seconds * SAMPLE_RATE, 2.0**53)).astype(np.int64)

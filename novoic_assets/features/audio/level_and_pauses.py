@@ -1,8 +1,8 @@
 """How loud a speaker is, how much they pause, and how many syllables they say.
 
-Pauses are looked for in turns (`frames.Turns`), with what lies between a speaker's consecutive segments: a
-transcript that begins a new segment after each pause would otherwise leave none. Stretches of exact zeros are
-neither speech nor pause: nobody knows what was there. They divide a turn.
+Pauses are searched in turns (`frames.Turns`), which include the time between a speaker's consecutive segments: a
+transcript that begins a new segment after each pause would otherwise show no pauses. Stretches of exact zeros are
+neither speech nor pause, since their sound is unknown. They divide a turn.
 """
 
 from typing import Final
@@ -23,15 +23,15 @@ _LEAST_FRAMES: Final = 100
 _PAUSE_SHARE: Final = 0.35
 _LEAST_RANGE_DB: Final = 20.0
 _SHORTEST_PAUSE: Final = 25  # frames
-# Syllables: the level is smoothed over 70 ms, about the length of Praat's window for 50 Hz, so that single periods of
-# a deep voice make no peaks.
+# For syllables the level is smoothed over 70 ms, about the length of Praat's window for 50 Hz, so that single periods
+# of a deep voice do not make peaks.
 _SMOOTHING: Final = cosine_window((0.5, 0.5), 8)[1:]
 _LEAST_DIP_DB: Final = 2.0
 _BELOW_LOUDEST_DB: Final = 25.0
 
 
 class LevelAndPauses:
-    """Reads the level and the pitch of the recording once they are complete."""
+    """Reads the level and the pitch of the recording after its last block."""
 
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
@@ -39,10 +39,10 @@ class LevelAndPauses:
         self._pitch = analysis.pitch
 
     def add(self, block: Block) -> None:
-        """Do nothing: the analyses that are read see the block."""
+        """Do nothing: the shared analyses receive the block."""
 
     def values(self, speaker: Speaker) -> Computed:
-        """The speaker's 7 values."""
+        """Return the speaker's 7 values."""
         row = SPEAKERS.index(speaker)
         level = self._level.dbfs()
         starts = np.arange(len(level), dtype=np.int64) * HOP
@@ -64,7 +64,7 @@ class LevelAndPauses:
 
 
 def _pauses(in_turn: NDArray[np.bool_], is_quiet: NDArray[np.bool_]) -> list[float | Undefined]:
-    """Pauses a minute, their mean length in s, their share, and the mean length in s of speech between them."""
+    """Pauses per minute, their mean length in s, their share, and the mean length in s of the speech between them."""
     starts, ends = runs(in_turn & is_quiet)
     is_long = ends - starts >= _SHORTEST_PAUSE
     starts, ends = starts[is_long], ends[is_long]
@@ -86,11 +86,11 @@ def _pauses(in_turn: NDArray[np.bool_], is_quiet: NDArray[np.bool_]) -> list[flo
 def _syllables(level: NDArray[np.float32], in_turn: NDArray[np.bool_], voiced: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Find the frames of syllable nuclei (N. H. de Jong and T. Wempe, Behavior Research Methods 41(2), 2009).
 
-    A nucleus is a voiced peak of the level, at most 25 dB below the 99th percentile, after which the level falls by
-    more than 2 dB before the next peak or the end of the run of the speaker's frames.
+    A nucleus is a voiced peak of the level, at most 25 dB below the 99th percentile. After it the level falls by more
+    than 2 dB before the next peak or the end of the run of the speaker's frames.
     """
     power = np.where(in_turn, 10 ** (level / 10), 0)
-    # At the edge of a run the mean is of the frames inside it.
+    # At the edge of a run the mean covers only the frames inside it.
     weight = np.convolve(in_turn.astype(np.float32), _SMOOTHING, "same")
     smooth = np.convolve(power, _SMOOTHING, "same") / np.where(in_turn, weight, 1)
     smooth_db = 10 * np.log10(np.where(in_turn, smooth, 1))
@@ -105,7 +105,7 @@ def _syllables(level: NDArray[np.float32], in_turn: NDArray[np.bool_], voiced: N
     _, run_ends = runs(in_turn)
     ends = np.append(peaks[1:], len(level))
     ends = np.minimum(ends, run_ends[np.searchsorted(run_ends, peaks, side="right")])
-    # The lowest level in each stretch from a peak up to its end; every second of these minima is of what is between.
+    # The lowest level from each peak to its end; the other minima, between an end and the next peak, are dropped.
     bounds = np.column_stack([peaks, ends]).reshape(-1)
     lowest = np.minimum.reduceat(np.append(smooth_db, np.float32(np.inf)), bounds)[::2]
     return peaks[(smooth_db[peaks] - lowest > _LEAST_DIP_DB) & voiced[peaks]]

@@ -1,4 +1,4 @@
-"""Mel bands of a block's frames, which the families of cepstra look at.
+"""Mel bands of a block's frames, for the families of cepstral coefficients.
 
 Slaney's mel scale and normalisation: "Auditory Toolbox", Interval Research Technical Report 1998-010.
 """
@@ -16,11 +16,11 @@ _LOWEST_HZ: Final = 20.0
 _HIGHEST_HZ: Final = 8_000.0
 _POWER_FLOOR: Final = 1e-10
 DB_PER_NEPER: Final = 10 / np.log(10)
-"""What the natural logarithm of a power is multiplied by to be in dB."""
+"""Factor from the natural logarithm of a power to dB."""
 
 
 class MelBands:
-    """The mel bands of a block's frames, computed once for all families that look at them."""
+    """The mel bands of a block's frames, computed once for all families that use them."""
 
     def __init__(self, lowest_hz: float = _LOWEST_HZ, highest_hz: float = _HIGHEST_HZ, n_bands: int = N_BANDS) -> None:
         self.n_bands = n_bands
@@ -29,11 +29,11 @@ class MelBands:
         self._logarithms = np.zeros((0, n_bands), np.float32)
 
     def logarithms(self, block: Block) -> NDArray[np.float32]:
-        """The natural logarithm of each band's power, not below that of -100 dB: shape (frames, bands)."""
+        """Return the natural logarithm of each band's power, at least that of -100 dB: shape (frames, bands)."""
         if block is not self._block:
             bands = block.power @ self._filters
             np.maximum(bands, np.float32(_POWER_FLOOR), out=bands)
-            # NumPy's float32 log is vectorised on every processor, its log10 only on some.
+            # NumPy vectorises the logarithm of float32 on every processor, log10 only on some.
             self._logarithms = np.log(bands, out=bands)
             self._block = block
         return self._logarithms
@@ -43,8 +43,8 @@ def mel_filters(lowest_hz: float, highest_hz: float, n_bands: int) -> NDArray[np
     """Compute a mel filterbank.
 
     Args:
-        lowest_hz: Where the first triangle starts.
-        highest_hz: Where the last triangle ends.
+        lowest_hz: Start of the first triangle.
+        highest_hz: End of the last triangle.
         n_bands: Number of triangles, equally spaced on Slaney's mel scale.
 
     Returns:
@@ -62,7 +62,7 @@ def mel_filters(lowest_hz: float, highest_hz: float, n_bands: int) -> NDArray[np
     return filters
 
 
-# Slaney's mel scale: linear with 200/3 Hz per mel up to 1,000 Hz, above it logarithmic with 27 mels per factor of 6.4.
+# Slaney's mel scale: linear with 200/3 Hz per mel up to 1,000 Hz, then logarithmic with 27 mels per factor of 6.4.
 _HZ_PER_MEL: Final = 200 / 3
 _BREAK_HZ: Final = 1_000.0
 _BREAK_MEL: Final = _BREAK_HZ / _HZ_PER_MEL

@@ -1,12 +1,12 @@
 """Mel-frequency cepstral coefficients, averaged over a speaker's frames.
 
-Definition: the power spectrum of `blocks.Block`; 40 triangular mel bands (Slaney's mel scale and
-normalisation, "Auditory Toolbox", Interval Research Technical Report 1998-010) from 20 to 8,000 Hz;
-10 log10 of each band, not below -100 dB; orthonormal DCT-II over the bands; coefficients 0 to 12; mean
-over frames. It is librosa's `mfcc(..., dct_type=2, norm="ortho")` of the same spectrum without `top_db`.
+Definition: the power spectrum of `blocks.Block`; 40 triangular mel bands (Slaney's mel scale and normalisation,
+"Auditory Toolbox", Interval Research Technical Report 1998-010) from 20 to 8,000 Hz; 10 log10 of each band, at least
+-100 dB; orthonormal DCT-II over the bands; coefficients 0 to 12; mean over frames. This equals librosa's
+`mfcc(..., dct_type=2, norm="ortho")` of the same spectrum without `top_db`.
 
-The coefficients are in dB: an orthonormal transform of decibels. `mfcc_0` is the mean level of the bands
-times sqrt(40).
+The coefficients are in dB, as an orthonormal transform of decibels. `mfcc_0` is the mean level of the bands times
+sqrt(40).
 """
 
 from typing import Final
@@ -26,7 +26,7 @@ N_COEFFICIENTS: Final = 13
 class MeanMfcc:
     """Accumulates the mean MFCC vector of each speaker.
 
-    The DCT is linear, so the mean is taken of the bands in dB and transformed once.
+    The DCT is linear, so the mean of the bands in dB is transformed once.
     """
 
     def __init__(self, bands: MelBands) -> None:
@@ -41,7 +41,7 @@ class MeanMfcc:
         self._n_frames += block.masks.sum(axis=1)
 
     def values(self, speaker: Speaker) -> Computed:
-        """The speaker's 13 coefficients."""
+        """Return the speaker's 13 coefficients, in dB."""
         row = SPEAKERS.index(speaker)
         coefficients = scipy.fft.dct(self._sum_db[row] / self._n_frames[row], type=2, norm="ortho")
         values: list[float] = coefficients[:N_COEFFICIENTS].tolist()

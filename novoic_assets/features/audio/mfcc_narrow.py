@@ -1,8 +1,8 @@
-"""Mel-frequency cepstral coefficients of what a telephone lets through.
+"""Mel-frequency cepstral coefficients of the band of a telephone.
 
-As `mfcc`, but of 30 bands, about as wide as those, from 20 to 3,800 Hz. They are there for every recording, whatever
-its bandwidth, and so can be compared between recordings of different ones: where the recorder or the sampling rate
-follows the diagnosis, values that see the difference learn it and not the speech.
+They follow `mfcc`, but with 30 bands of about the same width from 20 to 3,800 Hz. Every recording has them, whatever
+its bandwidth, so they compare recordings of different bandwidths. If the recorder or the sampling rate follows the
+diagnosis, a model learns that difference from wider values instead of the speech.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """How the mel-frequency cepstral coefficients vary over a speaker's frames.
 
-The coefficients are those of `mfcc`. Their moments are gathered block by block; a slope is that of the five frames
-around a frame, all of them the speaker's, so none crosses the edge of a run of the speaker's frames.
+The coefficients are those of `mfcc`. Their moments are summed block by block. A slope uses the five frames around a
+frame, all of them the speaker's, so no slope crosses the edge of a run of the speaker's frames.
 """
 
 from typing import Final
@@ -19,10 +19,10 @@ from novoic_assets.features.audio.mfcc import N_COEFFICIENTS
 from novoic_assets.features.family import SPEAKERS, Computed, Cost, Speaker, Undefined, Value
 
 _LEAST_FRAMES: Final = 100
-# Frames on either side that a regression slope looks at.
+# Frames on either side of a frame in a regression slope.
 _REACH: Final = 2
 _HIGHEST_POWER: Final = 4
-# A spread that rounding alone makes of equal frames.
+# A smaller standard deviation, in dB, may come from the rounding of equal frames.
 _SMALLEST_SD: Final = 1e-4
 
 
@@ -35,7 +35,7 @@ class MfccSpread:
         self._sums = np.zeros((_HIGHEST_POWER, len(SPEAKERS), N_COEFFICIENTS))
         self._n_slopes = np.zeros(len(SPEAKERS), np.int64)
         self._slope_sums = np.zeros((2, len(SPEAKERS), N_COEFFICIENTS))
-        # The last frames of the blocks before, whose slopes need the next.
+        # The last frames of earlier blocks, whose slopes need the next block.
         self._coefficients = np.zeros((0, N_COEFFICIENTS))
         self._masks = np.zeros((len(SPEAKERS), 0), np.bool_)
 
@@ -54,7 +54,7 @@ class MfccSpread:
         self._coefficients, self._masks = coefficients[-2 * _REACH :], masks[:, -2 * _REACH :]
 
     def values(self, speaker: Speaker) -> Computed:
-        """The speaker's 16 values."""
+        """Return the speaker's 16 values."""
         row = SPEAKERS.index(speaker)
         spread: list[float | Undefined] = [Undefined.TOO_SHORT] * (N_COEFFICIENTS + 2)
         if self._n_frames[row] >= _LEAST_FRAMES:
@@ -67,7 +67,7 @@ class MfccSpread:
 
 
 def _add_powers(sums: NDArray[np.float64], masks: NDArray[np.bool_], values: NDArray[np.float64]) -> None:
-    """Add to sums of powers, shape (highest power, 3, values), those of the rows of `values` that each one owns."""
+    """Add, for each speaker, powers 1, 2, … of the rows of `values` that they own: shape (highest power, 3, values)."""
     own = masks.astype(np.float64)
     power = values
     for index in range(len(sums)):
@@ -85,7 +85,7 @@ def _slopes(
         masks: shape (3, n).
 
     Returns:
-        The slopes of the inner frames, shape (n - 4, 13), and whose they are, shape (3, n - 4).
+        The slopes of the inner frames, shape (n - 4, 13), and who owns them, shape (3, n - 4).
     """
     n_inner = len(coefficients) - 2 * _REACH
     slopes = np.zeros((n_inner, coefficients.shape[1]))
@@ -98,7 +98,7 @@ def _slopes(
 
 
 def _spread(moments: NDArray[np.float64]) -> list[float | Undefined]:
-    """Standard deviations, mean skewness and mean excess kurtosis from the raw moments 1 to 4, shape (4, 13)."""
+    """Standard deviations, mean skewness and mean excess kurtosis, from the raw moments 1 to 4, shape (4, 13)."""
     first, second, third, fourth = moments
     variance = np.maximum(second - first**2, 0)
     sd = np.sqrt(variance)
@@ -110,7 +110,7 @@ def _spread(moments: NDArray[np.float64]) -> list[float | Undefined]:
     return [*sd.tolist(), float(skewness.mean()), float(kurtosis.mean())]
 
 
-# From the natural logarithms of 40 bands to 13 coefficients in dB.
+# The matrix from the natural logarithms of 40 bands to 13 coefficients in dB.
 _DCT: Final = scipy.fft.dct(np.eye(N_BANDS), type=2, norm="ortho", axis=1)[:, :N_COEFFICIENTS] * DB_PER_NEPER
 
 _SOURCE: Final = "Fraser et al. 2016"

@@ -1,7 +1,7 @@
 """How high a speaker's voice is, and how it moves.
 
-Pitch is in semitones above 27.5 Hz, the lowest A of a piano: equal steps of it sound equal, so that the spread of a
-low voice and that of a high one compare.
+Pitch is in semitones above 27.5 Hz, the lowest A of a piano. Equal steps sound equal, so the spreads of low and high
+voices are comparable.
 """
 
 from typing import Final
@@ -16,13 +16,13 @@ from novoic_assets.features.family import SPEAKERS, Computed, Cost, Speaker, Und
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
 LEAST_FRAMES: Final = 20
-"""Fewer voiced frames than that (0.2 s) are less than a syllable or two."""
+"""Fewer voiced frames (0.2 s) cover less than a syllable or two."""
 GREATEST_RATIO: Final = 1.3
-"""Neighbouring periods that differ by a greater ratio are no movement of the voice but a slip of the analysis."""
+"""A greater ratio of neighbouring periods is an error of the analysis, not a movement of the voice."""
 
 _REFERENCE_HZ: Final = 27.5
 _LEAST_RUNS: Final = 5
-# 0.1 s: a shorter run's slope is that of one or two glottal pulses more or less.
+# 0.1 s: one or two glottal pulses more or less decide the slope of a shorter run.
 _SHORTEST_RUN: Final = 10
 _FRAMES_PER_SECOND: Final = SAMPLE_RATE / HOP
 
@@ -35,17 +35,21 @@ def semitones(f0_hz: NDArray[np.float32]) -> NDArray[np.float64]:
 
     Returns:
         float64 of the same shape.
+
+    Example:
+        >>> semitones(np.array([110.0, 220.0], np.float32))
+        array([24., 36.])
     """
     above: NDArray[np.float64] = 12 * np.log2(f0_hz.astype(np.float64) / _REFERENCE_HZ)
     return above
 
 
 def run_slopes(semitone: NDArray[np.float64], steps: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The slope of the regression line through each voiced run of at least 0.1 s.
+    """Return the slope of the regression line through each voiced run of at least 0.1 s.
 
     Args:
-        semitone: float64, shape (frames,); NaN where unvoiced.
-        steps: bool, shape (frames - 1,): whether a run goes on from a frame to the next (`PitchTrack.steps`).
+        semitone: float64, shape (frames,), in semitones; NaN where unvoiced.
+        steps: bool, shape (frames - 1,): whether a run continues from a frame to the next (`PitchTrack.steps`).
 
     Returns:
         float64, shape (runs,), in semitones per second.
@@ -58,7 +62,7 @@ def run_slopes(semitone: NDArray[np.float64], steps: NDArray[np.bool_]) -> NDArr
     run = np.repeat(np.arange(len(length)), length)
     frame = np.arange(len(run)) + np.repeat(first - (np.cumsum(length) - length), length)
     from_middle = frame - np.repeat((first + last) / 2, length)
-    # The sum of the squares of n whole steps around their middle is n (n^2 - 1) / 12.
+    # The squares of n whole steps around their middle sum to n (n^2 - 1) / 12.
     rise = np.bincount(run, from_middle * semitone[frame], len(length)) / (length * (length**2.0 - 1) / 12)
     slopes: NDArray[np.float64] = rise * _FRAMES_PER_SECOND
     return slopes
@@ -71,10 +75,10 @@ class Pitch:
         self._tracker = analysis.pitch
 
     def add(self, _: Block) -> None:
-        """The shared tracker has seen the block."""
+        """Do nothing: the shared tracker receives the block."""
 
     def values(self, speaker: Speaker) -> Computed:
-        """The speaker's six values."""
+        """Return the speaker's six values."""
         track = self._tracker.track()
         own = track.own[SPEAKERS.index(speaker)]
         n_own = int(np.count_nonzero(own))

@@ -1,4 +1,4 @@
-"""How a session was recorded: covariates, for telling whether a difference is one of speech or of recorders."""
+"""How a session was recorded: covariates that show whether a difference lies in the speech or in the recorders."""
 
 from typing import Final
 
@@ -24,14 +24,14 @@ from novoic_assets.features.family import (
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
 _LEAST_FRAMES: Final = 100
-# Speech is louder than this share of the way from the 5th to the 95th percentile of the level.
+# Speech lies above this share of the range from the 5th to the 95th percentile of the level.
 _SPEECH_SHARE: Final = 0.35
 # Digital silence under speech would make the SNR infinite.
 _HIGHEST_SNR_DB: Final = 120.0
 
 
 class RecordingFamily:
-    """Asks the analyses of a recording what they know."""
+    """Reads the facts of a recording from its shared analyses."""
 
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
@@ -39,10 +39,10 @@ class RecordingFamily:
         self._level = analysis.frame_levels
 
     def add(self, block: Block) -> None:
-        """Do nothing: the analyses that are asked see the block."""
+        """Do nothing: the shared analyses receive the block."""
 
     def values(self, _: Speaker) -> Computed:
-        """The recording's 14 values."""
+        """Return the recording's 14 values."""
         facts, samples = self._analysis.recording.facts, self._analysis.recording.sample_facts
         n_samples = round(facts.seconds * SAMPLE_RATE)
         turns = self._analysis.turns
@@ -71,7 +71,7 @@ class RecordingFamily:
         low, high = np.percentile(level, [5, 95])
         noise_db = mean_level(level[level <= low])
         speech_db = mean_level(level[level >= low + _SPEECH_SHARE * (high - low)])
-        # What is measured where there is speech is speech and noise.
+        # The level during speech is that of speech plus noise.
         ratio = 10 ** ((speech_db - noise_db) / 10) - 1
         if ratio <= 0:
             return float(low), Undefined.FLAT_LEVEL

@@ -28,7 +28,7 @@ from novoic_assets.sessions.recording import Recording, RecordingFacts
 
 @dataclass(frozen=True, slots=True)
 class _Own:
-    """What a speaker has of their own in a recording."""
+    """A speaker's own part of a recording."""
 
     status: Status
     n_frames: int
@@ -36,15 +36,15 @@ class _Own:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioFeatures:
-    """What the audio stage says of one session.
+    """The audio stage's results for one session.
 
     Attributes:
-        facts: What the recording was.
-        seconds: Each speaker's own time within the recording; for `all`, its length.
-        level_dbfs: Each speaker's level above 60 Hz; the whole recording's for who has no level of their
-            own. -200 is digital silence.
+        facts: Facts about the recording.
+        seconds: Each speaker's own time within the recording; for `all`, the recording's length.
+        level_dbfs: Each speaker's level above 60 Hz; a speaker without an own level has the complete recording's.
+            -200 is digital silence.
         values: By family name, each speaker's values.
-        sound: The recording itself, where a family wants batches; else None.
+        sound: The recording itself if a requested family has `batches`; else None.
     """
 
     facts: RecordingFacts
@@ -59,19 +59,20 @@ class AudioFeatures:
 def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[AudioFamily]) -> AudioFeatures:
     """Decode a recording once and compute families of features from it.
 
-    BLAS threads are the caller's to limit: matrices here are too small to gain from more than one.
+    The caller should limit BLAS to one thread: the matrices are too small to gain from more.
 
     Args:
         recording_file: Seekable binary file; stays open.
         turns: Who speaks when.
-        families: What to compute. Of families that want batches, the recording is kept for `audio_batch`.
+        families: The families to compute. If any has `batches`, the recording is kept for `audio_batch`.
 
     Returns:
         Facts, level, and values with their status for each family and speaker.
 
     Raises:
-        Refused: With the reason why the recording cannot be used.
-        Exception: Whatever `recording_file` itself raises, unchanged.
+        Refused: The recording cannot be used; the exception has the reason.
+        Exception: Whatever `recording_file` raises, unchanged.
+        ValueError: A family broke its contract on length, finite numbers or reasons.
     """
     recording = Recording(recording_file)
     analysis = Analysis(turns, recording)
@@ -103,7 +104,7 @@ def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[Au
         seconds=speaker_seconds(turns, blocks.n_samples),
         level_dbfs=level_dbfs,
         values={},
-        sound=Sound(np.concatenate(kept), turns) if kept else None,
+        sound=None if kept is None else Sound(np.concatenate([np.zeros(0, np.float32), *kept]), turns),
         _own={
             speaker: _Own(_status(turns.has(speaker), int(n), level_dbfs[speaker], analysis), int(n))
             for speaker, n in zip(SPEAKERS, analysis.masks.sum(axis=1), strict=True)
@@ -116,16 +117,16 @@ def audio_features(recording_file: BinaryIO, turns: Turns, families: Sequence[Au
 
 
 def audio_batch(sessions: Sequence[AudioFeatures], family: AudioFamily, compute: BatchFunction[Sound]) -> None:
-    """Compute a family that wants batches, of some sessions at once, and add its values to each session's.
+    """Compute a family with `batches` for several sessions at once, and add its values to each session's.
 
     Args:
-        sessions: The sessions, whose recordings were kept.
+        sessions: The sessions, with their recordings.
         family: The family.
-        compute: What its `batches.start` gave.
+        compute: The function that its `batches.start` returned.
 
     Raises:
-        ValueError: The family broke its promise of length, finite numbers or reasons, or left out a session or a
-            speaker who can be heard.
+        ValueError: The family broke its contract on length, finite numbers or reasons, or left out a session.
+        KeyError: The family left out a speaker who can be heard.
     """
     answers = compute([session.sound for session in sessions if session.sound is not None])
     if len(answers) != len(sessions):
@@ -137,7 +138,7 @@ def audio_batch(sessions: Sequence[AudioFeatures], family: AudioFamily, compute:
 def _status(has_segment: bool, n_frames: int, level_dbfs: float, analysis: Analysis) -> Status:  # noqa: FBT001 - a fact
     if not has_segment:
         return Status.NO_SPEECH
-    # Digital silence has no frames because it is silent, not because it is short.
+    # Digital silence has no frames because it is a gap, not because it is short.
     if not n_frames and not analysis.n_gap_samples:
         return Status.TOO_SHORT
     if level_dbfs < INAUDIBLE_DBFS:
@@ -154,12 +155,12 @@ def _values(
 def _value(
     family: AudioFamily, compute: Callable[[Speaker], Computed], speaker: Speaker, session: AudioFeatures
 ) -> FeatureValues:
-    """A speaker's values, where their speech lets them have any."""
+    """A speaker's values, or NaN if their speech does not allow any."""
     own = session._own[speaker]
     if family.is_covariate:
         return feature_values(family, compute(speaker))
     if own.status == Status.INAUDIBLE and own.n_frames and family.if_inaudible:
-        # Nothing is known of the bandwidth of what cannot be heard.
+        # The bandwidth of an inaudible recording is unknown, so no value is `narrowband`.
         return FeatureValues(own.status, feature_values(family, compute(speaker)).vector)
     if own.status != Status.OK:
         return nothing(family, own.status)

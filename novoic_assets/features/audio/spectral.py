@@ -1,8 +1,8 @@
 """The shape of the spectrum of a speaker's audible frames.
 
-All values look at 94 to 7,000 Hz: below there may be an offset or a hum, and above the filter of the resampler, which
-would tell the source's sampling rate and not the voice. They are taken over frames that are at most 25 dB below the
-95th percentile of the level of the speaker's frames, so that the noise between words does not count as speech.
+All values use the band from 94 to 7,000 Hz. An offset or a hum may lie below it, and the resampler's filter above it,
+which would reveal the source's sampling rate instead of the voice. Only frames at most 25 dB below the 95th percentile
+of the level of the speaker's frames count, so that the noise between words does not pass for speech.
 """
 
 from typing import Final
@@ -25,13 +25,13 @@ _HZ_PER_BIN: Final = SAMPLE_RATE / FFT_LENGTH
 _BINS: Final = slice(round(94 / _HZ_PER_BIN), round(WIDEBAND_HZ / _HZ_PER_BIN) + 1)
 _HZ: Final = (np.arange(FFT_LENGTH // 2 + 1) * _HZ_PER_BIN).astype(np.float32)[_BINS]
 _KHZ: Final = _HZ / 1_000
-# Smaller than the power of any frame that is not digital silence, and of no weight beside it.
+# Negligible beside the power of any frame that is not digital silence.
 _TINY: Final = np.float32(1e-30)
 _DB_PER_NEPER: Final = np.float32(10 / np.log(10))
 
 _BELOW_500_HZ: Final = slice(0, int(np.count_nonzero(_HZ <= 500)))
-# What sums over the bins are taken with, several in one product: 1, f and f squared of the magnitude; all, those up to
-# 1 kHz and those from there to 5 kHz of the power.
+# Weights of sums over the bins, several in one product: 1, f and f squared for the magnitude; for the power, all bins,
+# those up to 1 kHz and those from there to 5 kHz.
 _MOMENTS: Final = np.stack([np.ones_like(_KHZ), _KHZ, _KHZ**2], axis=1)
 _BANDS: Final = np.stack([_HZ > 0, _HZ <= 1_000, (_HZ > 1_000) & (_HZ <= 5_000)], axis=1).astype(np.float32)
 _N_VALUES: Final = 7
@@ -39,7 +39,7 @@ _FLUX: Final = 4
 
 
 class Spectral:
-    """Computes the values of every frame, and their means over a speaker's audible frames at the end."""
+    """Computes the values of every frame, and at the end their means over a speaker's audible frames."""
 
     def __init__(self, analysis: Analysis) -> None:
         self._analysis = analysis
@@ -77,14 +77,14 @@ class Spectral:
         self._track.add(np.stack(columns, axis=1, dtype=np.float32))
 
     def values(self, speaker: Speaker) -> Computed:
-        """The speaker's 7 values."""
+        """Return the speaker's 7 values."""
         level, own = self._level.dbfs(), self._analysis.masks[SPEAKERS.index(speaker)]
         audible = own & (level >= np.percentile(level[own], 95) - _BELOW_LOUDEST_DB)
-        # The change is from the frame before, which must be such a frame too.
+        # Flux compares a frame with the previous one, which must be audible, too.
         after_audible = audible & np.concatenate([[False], audible[:-1]])
         if np.count_nonzero(after_audible) < _LEAST_FRAMES:
             return [Undefined.TOO_SHORT] * _N_VALUES
-        # Column by column: all audible rows at once would need as much memory as the track.
+        # Column by column: all audible rows together would take as much memory as the track.
         tracks = self._track.rows.T
         return [
             float(track[after_audible if index == _FLUX else audible].mean(dtype=np.float64))
@@ -93,10 +93,10 @@ class Spectral:
 
 
 def _rolloff(power: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The lowest frequency up to which there is 85 % of each frame's power, in Hz.
+    """The lowest frequency up to which 85 % of each frame's power lies, in Hz.
 
-    A running sum over all bins takes longer than everything else here: so it is one over groups of bins, and then
-    one inside the group that reaches the share.
+    A running sum over all bins would take longer than everything else in this module. So one runs over groups of
+    bins, and a second one inside the group that reaches the share.
     """
     frames = np.arange(len(power))
     groups = power.reshape(len(power), -1, _GROUP)
@@ -111,7 +111,7 @@ def _rolloff(power: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _slope_weights() -> NDArray[np.float32]:
-    """The weights of natural logarithms of power whose sum is the slope, in dB/Hz, of the line through the bins."""
+    """Weights whose sum with the natural logarithms of power is the regression slope over the bins, in dB/Hz."""
     hz = _HZ[_BELOW_500_HZ].astype(np.float64)
     centred = hz - hz.mean()
     weights: NDArray[np.float32] = (centred / np.sum(centred**2) * 10 / np.log(10)).astype(np.float32)

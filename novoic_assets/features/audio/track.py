@@ -1,4 +1,4 @@
-"""What is kept of every frame of a recording, until its last block has been seen."""
+"""Memory for values of every frame of a recording, kept until its last block."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ _GROWTH: Final = 65_536
 
 
 class Track:
-    """An array that grows at its end, in place: lists of blocks that are put together need their memory twice."""
+    """An array that grows at its end, in place: concatenating a list of blocks would take the memory twice."""
 
     def __init__(self, width: int = 1) -> None:
         """Start without rows.
@@ -25,12 +25,12 @@ class Track:
         """Append rows: shape (n, width), or (n,) where the width is 1."""
         end = self._n_rows + len(rows)
         if end > len(self._rows):
-            # Arrays that `rows` has given out are no longer valid; they are for the end.
+            # This invalidates arrays from `rows`; callers read them only after the last row.
             self._rows.resize((end + _GROWTH, self._rows.shape[1]), refcheck=False)
         self._rows[self._n_rows : end] = rows.reshape(len(rows), -1)
         self._n_rows = end
 
     @property
     def rows(self) -> NDArray[np.float32]:
-        """All rows, for after the last was added: float32, shape (n, width), a view."""
+        """All rows: float32, shape (n, width), a view. Read it only after the last row is added."""
         return self._rows[: self._n_rows]

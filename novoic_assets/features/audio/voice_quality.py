@@ -1,8 +1,9 @@
 """How regular a speaker's voice is.
 
-A breathy, rough or unsteady voice repeats itself less exactly from one period to the next. The perturbations here are
-those of frames of 25 and 40 ms, 10 ms apart, and no jitter or shimmer: those compare single glottal periods, which
-cannot be found in speech that was recorded from afar. Neighbouring frames overlap, so the values are smaller.
+A breathy, rough or unsteady voice repeats itself less exactly from one period to the next. The perturbations here
+compare frames of 25 and 40 ms, 10 ms apart. They are not jitter and shimmer, which compare single glottal periods:
+these cannot be found in speech that is recorded from a distance. Neighbouring frames overlap, so the values are
+smaller.
 """
 
 from typing import Final
@@ -25,21 +26,21 @@ from novoic_assets.features.audio.pitch_track import (
 from novoic_assets.features.family import SPEAKERS, Computed, Cost, Speaker, Undefined, Value
 from novoic_assets.sessions.recording import SAMPLE_RATE
 
-# Frames that are transformed together: their arrays stay in the processor's second-level cache.
+# Frames that are transformed together: few enough for their arrays to stay in the second-level cache.
 _CHUNK: Final = 128
-# Neighbouring frames share three quarters of their samples and more: every second one says as much of their mean.
+# Neighbouring frames share at least three quarters of their samples, so every second one suffices for a mean.
 _EVERY: Final = 2
 
 HNR_FRAME: Final = LONGEST_FRAME
-"""75 ms: of noise at -20 dB a frame of 40 ms makes -25."""
+"""75 ms: with a frame of 40 ms, noise at -20 dB would read -25 dB."""
 LOWEST_HNR: Final = -30.0
 HIGHEST_HNR: Final = 50.0
-"""In dB, the range that a frame's is held in: float32 cannot tell more from a signal without any noise."""
+"""The bounds of a frame's ratio, in dB: float32 cannot distinguish more from a signal without noise."""
 
 _HNR_FFT_LENGTH: Final = 1_536
 _HNR_WINDOW: Final = cosine_window((0.5, 0.5), HNR_FRAME)  # Hann
-# The autocorrelation is interpolated from so many lags on either side, at so many places between two lags. A parabola
-# alone is too low by a tenth of a percent at high harmonics, which is as much as noise at -30 dB.
+# The interpolation of the autocorrelation uses this many lags on either side, and this many places between two lags. A
+# parabola alone is too low by a tenth of a percent at high harmonics, as much as noise at -30 dB.
 _SINC_REACH: Final = 10
 _SINC_STEPS: Final = 8
 _FIRST_LAG: Final = SHORTEST_LAG - _SINC_REACH
@@ -65,13 +66,13 @@ _SINC_KERNEL: Final = _sinc_kernel()
 
 
 def harmonicity(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The harmonics-to-noise ratio of frames of 75 ms.
+    """Return the harmonics-to-noise ratio of frames of 75 ms.
 
-    10 log10(r / (1 - r)), where r is the highest value from 60 to 400 Hz of the autocorrelation of the frame less its
-    mean under a Hann window, divided by that of the window, between lags by a sinc (Boersma 1993).
+    The ratio is 10 log10(r / (1 - r)). The frame minus its mean is multiplied by a Hann window; r is the highest value
+    from 60 to 400 Hz of its autocorrelation divided by that of the window, interpolated by a sinc (Boersma 1993).
 
     Args:
-        frames: float32, shape (n, HNR_FRAME), none without energy.
+        frames: float32, shape (n, HNR_FRAME), each with energy.
 
     Returns:
         float32, shape (n,), in dB from `LOWEST_HNR` to `HIGHEST_HNR`.
@@ -87,10 +88,10 @@ def harmonicity(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     fine = around @ _SINC_KERNEL
     highest = fine[:, 1:-1].argmax(axis=1)
     _, height = refined_peak(fine[rows, highest], fine[rows, highest + 1], fine[rows, highest + 2])
-    # A constant signal has no energy left.
+    # A constant signal has no energy without its mean.
     energy: NDArray[np.float32] = np.maximum(correlation[:, 0], np.finfo(np.float32).tiny)
     height = height / energy
-    # Interpolation may pass 1, which is the most there is (Boersma does the same).
+    # Interpolation may exceed 1, the maximum; fold it back, as Boersma does.
     height = np.where(height > 1, 1 / np.maximum(height, 1), height)
     lowest, greatest = (10 ** (db / 10) / (1 + 10 ** (db / 10)) for db in (LOWEST_HNR, HIGHEST_HNR))
     height = np.clip(height, np.float32(lowest), np.float32(greatest))
@@ -99,11 +100,11 @@ def harmonicity(frames: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def cepstral_peak_prominence(power: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The cepstral peak prominence of frames.
+    """Return the cepstral peak prominence of frames.
 
-    The highest value of the cepstrum in dB between 2.5 and 16.7 ms above the regression line through the cepstrum in
-    dB from 1 to 16.7 ms (Hillenbrand, Cleveland & Erickson, "Acoustic correlates of breathy vocal quality", JSHR 37,
-    1994).
+    It is the highest value of the cepstrum in dB, between 2.5 and 16.7 ms, above the regression line through the
+    cepstrum in dB from 1 to 16.7 ms (Hillenbrand, Cleveland & Erickson, "Acoustic correlates of breathy vocal
+    quality", JSHR 37, 1994).
 
     Args:
         power: float32, shape (n, 513): the power spectra, from a transform of 1,024 points.
@@ -134,34 +135,42 @@ _REGRESSION: Final = _QUEFRENCY / np.sum(_QUEFRENCY**2)
 
 
 def local_perturbation(series: NDArray[np.float64], steps: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The differences between neighbours of the same run.
+    """Return the differences between neighbours in the same run.
 
     Args:
         series: float64, shape (frames,).
-        steps: bool, shape (frames - 1,): whether a run goes on from a frame to the next.
+        steps: bool, shape (frames - 1,): whether a run continues from a frame to the next.
 
     Returns:
         float64, shape (steps,): their absolute values.
+
+    Example:
+        >>> local_perturbation(np.array([1.0, 3.0, 9.0, 8.0]), np.array([True, False, True]))
+        array([2., 1.])
     """
     return np.abs(np.diff(series)[steps])
 
 
 def three_point_perturbation(series: NDArray[np.float64], steps: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """The differences between a value and the mean of itself and its two neighbours in the same run.
+    """Return the differences between a value and the mean of itself and its two neighbours in the same run.
 
     Args:
         series: float64, shape (frames,).
-        steps: bool, shape (frames - 1,): whether a run goes on from a frame to the next.
+        steps: bool, shape (frames - 1,): whether a run continues from a frame to the next.
 
     Returns:
         float64, shape (triples,): their absolute values.
+
+    Example:
+        >>> three_point_perturbation(np.array([1.0, 4.0, 1.0, 8.0]), np.array([True, True, False]))
+        array([2.])
     """
     middle = np.flatnonzero(steps[:-1] & steps[1:]) + 1
     return np.abs(2 * series[middle] - series[middle - 1] - series[middle + 1]) / 3
 
 
 class VoiceQuality:
-    """Accumulates each frame's harmonicity and cepstral peak, and compares neighbours at the end."""
+    """Accumulates the harmonicity and cepstral peak of frames, and compares neighbours at the end."""
 
     def __init__(self, analysis: Analysis) -> None:
         self._tracker = analysis.pitch
@@ -172,7 +181,7 @@ class VoiceQuality:
 
     def add(self, block: Block) -> None:
         """Add every second frame of a block, where it may be voiced."""
-        # A block has an even number of frames, so that these are the recording's frames 0, 2, 4, ...
+        # A block has an even number of frames, so these are frames 0, 2, 4, … of the recording.
         periodic = _EVERY * np.flatnonzero(self._tracker.best_strength[::_EVERY] >= VOICING_THRESHOLD)
         hnr = np.full(block.n_frames, np.nan, np.float32)
         cpp = np.full(block.n_frames, np.nan, np.float32)
@@ -186,7 +195,7 @@ class VoiceQuality:
         self._own_hnr.append(block.own(HNR_FRAME))
 
     def values(self, speaker: Speaker) -> Computed:
-        """The speaker's six values."""
+        """Return the speaker's six values."""
         row = SPEAKERS.index(speaker)
         track = self._tracker.track()
         own = track.own[row]
@@ -207,13 +216,13 @@ class VoiceQuality:
 
 
 def _mean(found: NDArray[np.floating]) -> float | Undefined:
-    """The mean of those that are numbers."""
+    """The mean of the finite numbers."""
     found = found[np.isfinite(found)]
     return float(found.mean(dtype=np.float64)) if len(found) >= LEAST_FRAMES else Undefined.TOO_SHORT
 
 
 def _percent(differences: NDArray[np.float64], series: NDArray[np.float64]) -> float | Undefined:
-    """The mean difference in percent of the mean."""
+    """The mean difference, in percent of the mean of the series."""
     if len(differences) < LEAST_FRAMES:
         return Undefined.TOO_SHORT
     return float(100 * differences.mean() / series.mean())

@@ -1,8 +1,8 @@
 """CHAT, the transcription format of TalkBank: from its marks to the tokens that they stand for.
 
 The marks are those of the CHAT manual (MacWhinney 2000, "The CHILDES Project: Tools for Analyzing Talk", part 1).
-A transcript may have a mark as a word of its own, in several words (`[:`, `because]`) or at the side of a word
-(`<the`). What the manual does not know is taken as a word.
+A mark may be a separate word, spread over several words (`[:`, `because]`) or attached to a word (`<the`). Text that
+the manual does not define counts as a word.
 """
 
 import re
@@ -12,10 +12,10 @@ from typing import Final
 from novoic_assets.features.text.utterances import FILLERS, Token, TokenKind, as_filler, plain_token
 
 GUIDELINES: Final = "chat"
-"""What a transcript says in `guidelines` to declare its marks CHAT's."""
+"""The value of a transcript's `guidelines` that declares its marks as CHAT's."""
 
 _LEXEME: Final = re.compile(r"\[|\]|\+<|[<>]|[^\s\[\]<>]+")
-# What stands in brackets after material that was taken back, said again or is to be left out.
+# Codes in brackets after material that the speaker took back or repeated, or that is to be left out.
 _RETRACED: Final = frozenset({"/", "//", "///", "/-", "/?", "e"})
 _UNINTELLIGIBLE: Final = frozenset({"xxx", "xx", "yyy", "yy", "www"})
 _PAUSE: Final = re.compile(r"\(\.{1,3}\)|\((\d+:)?\d*\.?\d*\)")
@@ -30,31 +30,39 @@ _IN_WORDS: Final = str.maketrans(
     "\u2206\u2207\u263a\u264b\u00b0\u204e\u2047\u2260\u223e\u21ab\u25c9\u2581\u2594\u222c\u0346\u00a7",
 )
 _COMMAS: Final = frozenset(",;:\u2021\u201e")
-# No mark in brackets is as long as this; a bracket that is left open does not swallow what follows.
+# In lexemes. Marks in brackets are shorter; the limit keeps an open bracket from swallowing the text after it.
 _LONGEST_BRACKET: Final = 40
-# Groups within groups, of which only the innermost are known: so no text takes longer than its length.
+# Only this many nested groups, the innermost, are tracked, so that the time grows linearly with the text.
 _MOST_GROUPS: Final = 8
 
 
 def chat_tokens(words: Iterable[tuple[str, int]]) -> list[Token]:
-    """The tokens of one speaker's words that are marked as CHAT has it.
+    """Return the tokens of one speaker's words with CHAT marks.
 
-    Fillers (`&-uh`, `uh@fp`) stay fillers; `xxx`, `yyy` and `www` are unintelligible; what `[/]`, `[//]`, `[///]`,
-    `[/-]` and `[e]` refer to is kept and known as retraced. Shortened words are completed (`(be)cause`), replaced
+    Fillers (`&-uh`, `uh@fp`) stay fillers; `xxx`, `yyy` and `www` are unintelligible; material before `[/]`, `[//]`,
+    `[///]`, `[/-]` and `[e]` is kept and flagged as retraced. Shortened words are completed (`(be)cause`), replaced
     ones (`gonna [: going to]`) replaced. Special terminators (`+...`, `+/?`) become plain ones. Events (`&=laughs`),
     fragments (`&+fr`), omitted words (`0is`), pauses (`(.)`), linkers (`+<`), interposed words of others
-    (`&*INV:mhm`) and all other codes are no tokens.
+    (`&*INV:mhm`) and all other codes give no tokens.
 
     Args:
         words: Texts of one run, each with the index of its segment.
 
     Returns:
-        The tokens.
+        The tokens, in order.
+
+    Example:
+        >>> words = "&-uh <the boy> [//] the girl xxx (be)cause +...".split()
+        >>> tokens = chat_tokens([(word, 0) for word in words])
+        >>> [token.text for token in tokens]
+        ['uh', 'the', 'boy', 'the', 'girl', 'xxx', 'because', '.']
+        >>> [token.text for token in tokens if token.is_retraced]
+        ['the', 'boy']
     """
     lexemes = [(match[0], segment) for text, segment in words for match in _LEXEME.finditer(text)]
     tokens: list[Token] = []
-    groups: list[int] = []  # where the groups in angle brackets begin that are still open
-    scope = 0  # where that begins to which a code in square brackets would refer
+    groups: list[int] = []  # starts of the angle bracket groups that are still open
+    scope = 0  # start of the tokens that the next code in square brackets refers to
     position = 0
     while position < len(lexemes):
         lexeme, segment = lexemes[position]
@@ -86,7 +94,7 @@ def _closing_bracket(lexemes: Sequence[tuple[str, int]], start: int) -> int | No
 
 
 def _apply(code: Sequence[str], tokens: list[Token], scope: int) -> int:
-    """Do to the tokens from `scope` on what a code in square brackets says of them; where the next code's begins."""
+    """Apply a code in square brackets to the tokens from `scope` on; return the scope of a code after it."""
     if "".join(code) in _RETRACED:
         tokens[scope:] = [token._replace(is_retraced=True) for token in tokens[scope:]]
         return len(tokens)
@@ -98,8 +106,8 @@ def _apply(code: Sequence[str], tokens: list[Token], scope: int) -> int:
 
 
 def _token(lexeme: str, segment: int) -> Token | None:
-    """The token that a lexeme outside of square brackets stands for, if it is said."""
-    if lexeme.isalpha() and lexeme.lower() not in _UNINTELLIGIBLE:  # most are, and have no mark
+    """The token of a lexeme outside square brackets; None if the lexeme is not speech."""
+    if lexeme.isalpha() and lexeme.lower() not in _UNINTELLIGIBLE:  # the common case: a word without a mark
         return plain_token(lexeme, segment)
     if lexeme.startswith("&"):
         return _marked_by_ampersand(lexeme, segment)
@@ -123,13 +131,13 @@ def _marked_by_ampersand(lexeme: str, segment: int) -> Token | None:
     if lexeme.startswith("&-"):
         text = lexeme[2:].partition("@")[0].translate(_IN_WORDS).strip("-")
         return Token(as_filler(text), TokenKind.FILLER, segment) if any(map(str.isalnum, text)) else None
-    # Until 2014 fillers were marked as fragments are: &uh.
+    # Until 2014 CHAT marked fillers like fragments: &uh.
     text = as_filler(lexeme[1:].translate(_IN_WORDS))
     return Token(text, TokenKind.FILLER, segment) if text in FILLERS else None
 
 
 def _punctuation(text: str, segment: int) -> Token | None:
-    """A terminator, however special, as its last sign; a separator as a comma; nothing of a linker or another code."""
+    """A terminator, also a special one, as its last sign; a separator as a comma; None for a linker or another code."""
     last = text.replace("\u2026", ".")[-1:]
     if last in (".", "?", "!"):
         return Token(last, TokenKind.PUNCTUATION, segment)

@@ -1,4 +1,4 @@
-"""The family `discourse`: fillers, repetition, questions, and how alike a speaker's utterances are."""
+"""The family `discourse`: fillers, repetition, questions, and the similarity of a speaker's utterances."""
 
 import functools
 import math
@@ -96,13 +96,13 @@ _MEMBERS: Final = (
 
 
 def discourse(model: str) -> TextFamily:
-    """The family for a model, which is not loaded until the family computes something.
+    """Make the family for a model; the model is loaded when the family first computes a session.
 
     Args:
         model: Name of an installed spaCy model, or path of a model's folder.
 
     Raises:
-        NovoicError: The model is not installed, or has no tagger, parser or lemmatizer.
+        NovoicError: The model is not installed, or lacks a tagger, parser or lemmatizer.
     """
     return TextFamily(
         name=NAME,
@@ -116,15 +116,15 @@ def discourse(model: str) -> TextFamily:
 
 
 def mean_cosine(parses: Sequence[Parse]) -> float | Undefined:
-    """Mean cosine of the counts of lemmas of all pairs of utterances.
+    """Return the mean cosine between the lemma counts of all pairs of utterances.
 
     Args:
-        parses: The grammar of the utterances; those without a word are passed over.
+        parses: The grammar of the utterances; those without words are ignored.
 
     Returns:
-        Between 0 and 1; `too_short` where no two utterances have words.
+        A number between 0 and 1; `too_short` if fewer than two utterances have words.
     """
-    # The sum over all pairs is had from the sum of the unit vectors: |sum|^2 = n + 2 (sum over pairs).
+    # The sum of the unit vectors gives the sum over all pairs: |sum|^2 = n + 2 (sum over pairs).
     weights: dict[str, list[float]] = {}
     n = 0
     for parse in parses:
@@ -173,7 +173,7 @@ def _question_rate(conversation: Conversation, speaker: Speaker) -> float | Unde
 
 
 def _of_chat(conversation: Conversation, marked: int, of_words: int) -> float | Undefined:
-    """Marked words per 100 words, of a transcript that marks them."""
+    """Marked words per 100 words; `unmarked` if the transcript is not in CHAT."""
     if not conversation.is_chat:
         return Undefined.UNMARKED
     return 100 * marked / of_words if of_words >= LEAST_WORDS else Undefined.TOO_SHORT

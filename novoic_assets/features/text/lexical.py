@@ -1,7 +1,7 @@
 """The family `lexical`: how rich a speaker's vocabulary is.
 
-N is the number of words, V of different ones and V1 of those that come once, as `word_type` tells them apart.
-Fillers, unintelligible and retraced words, and punctuation are no words here.
+N is the number of words, V the number of different words and V1 the number of words that occur once; `word_type`
+decides which words are the same. Fillers, unintelligible words, retraced words and punctuation do not count.
 """
 
 import math
@@ -18,7 +18,7 @@ NAME: Final = "lexical"
 VERSION: Final = "1"
 
 BRUNET_EXPONENT: Final = 0.165
-"""Brunet's own (1978); some software has 0.172, so values compare only under the same exponent."""
+"""Brunet's exponent (1978). Some software uses 0.172; compare values only under the same exponent."""
 MATTR_WINDOW: Final = 50
 
 _GROWS: Final = frozenset({Flag.GROWS_WITH_LENGTH})
@@ -95,7 +95,7 @@ _MEMBERS: Final = (
 
 
 def lexical(_model: str) -> TextFamily:
-    """The family; it needs no model."""
+    """Make the family; it needs no model."""
     return TextFamily(
         name=NAME,
         version=VERSION,
@@ -107,14 +107,18 @@ def lexical(_model: str) -> TextFamily:
 
 
 def mean_types(words: Sequence[str], window: int) -> float:
-    """Mean number of different words in a window that slides over a text, word by word.
+    """Return the mean number of different words in a window that slides over a text, word by word.
 
     Args:
-        words: The text, at least one window of it.
+        words: The text, at least `window` words.
         window: Length of the window in words.
 
     Returns:
         The mean over all windows, between 1 and `window`.
+
+    Example:
+        >>> mean_types(["the", "cookie", "the", "the"], window=2)  # 2, 2 and 1 different words
+        1.6666666666666667
     """
     counts = Counter(words[:window])
     total = len(counts)

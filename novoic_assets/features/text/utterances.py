@@ -1,8 +1,8 @@
-"""The utterances of a transcript: who says what in one go, token by token.
+"""The utterances of a transcript and their tokens.
 
-An utterance is a run of one speaker's words, over as many segments as it lasts: it ends where another speaks. All
-speakers who are neither patient nor investigator count as one, "other"; their utterances part those of the others,
-and belong to the speaker "all" alone.
+An utterance is a run of one speaker's words, over any number of segments. It ends where another speaker begins. All
+speakers who are neither patient nor investigator count as one, "other": their utterances separate those of patient
+and investigator, and belong only to the speaker "all".
 """
 
 import unicodedata
@@ -17,17 +17,17 @@ from novoic_assets.sessions.transcript import Role, Segment
 FILLERS: Final = frozenset({"uh", "um", "er", "erm", "mm"})
 TERMINATORS: Final = frozenset(".?!")
 
-# Lengthened and other spellings of the same fillers.
+# Other spellings of the same fillers, such as lengthened ones.
 _SPELLINGS: Final = {"uhh": "uh", "uhm": "um", "umm": "um", "uhmm": "um", "mmm": "mm"}
 
 
 class TokenKind(StrEnum):
-    """What a token is."""
+    """The kind of a token."""
 
     WORD = "word"
     FILLER = "filler"
     UNINTELLIGIBLE = "unintelligible"
-    """A stretch that the transcriber could not make out."""
+    """A stretch that the transcriber could not understand."""
     PUNCTUATION = "punctuation"
 
 
@@ -35,10 +35,10 @@ class Token(NamedTuple):
     """A word or punctuation mark of an utterance.
 
     Attributes:
-        text: As it was said; of a filler, in its usual spelling.
+        text: The word as spoken; a filler has its usual spelling.
         kind: What it is.
         segment: Index of its segment in the transcript.
-        is_retraced: Whether the speaker took it back or said it again. Only CHAT marks that.
+        is_retraced: Whether the speaker took it back or repeated it. Only CHAT marks this.
     """
 
     text: str
@@ -49,11 +49,11 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """What one speaker says until another does.
+    """A run of one speaker's words.
 
     Attributes:
-        speaker: Who.
-        tokens: What, in order; at least one is no punctuation.
+        speaker: The speaker.
+        tokens: The tokens, in order; at least one is not punctuation.
     """
 
     speaker: Role
@@ -71,13 +71,20 @@ class Utterance:
 
 
 def runs(segments: Sequence[Segment]) -> Iterator[tuple[Role, list[tuple[str, int]]]]:
-    """Part a transcript where the speaker changes.
+    """Split a transcript wherever the speaker changes.
 
     Args:
         segments: The transcript.
 
     Yields:
         A speaker, and the words of one run, each with the index of its segment.
+
+    Example:
+        >>> from novoic_assets.sessions.transcript import Word
+        >>> one = Segment(0.0, 1.0, (Word("well", "patient"),))
+        >>> two = Segment(1.0, 2.0, (Word("yes", "patient"), Word("and", "investigator")))
+        >>> list(runs([one, two]))
+        [('patient', [('well', 0), ('yes', 1)]), ('investigator', [('and', 1)])]
     """
     words = ((word, index) for index, segment in enumerate(segments) for word in segment.words)
     for speaker, run in groupby(words, key=lambda item: item[0].speaker):
@@ -85,19 +92,24 @@ def runs(segments: Sequence[Segment]) -> Iterator[tuple[Role, list[tuple[str, in
 
 
 def plain_tokens(words: Iterable[tuple[str, int]]) -> list[Token]:
-    """The tokens of words without any markup.
+    """Return the tokens of words without markup.
 
     Args:
         words: Texts, each with the index of its segment.
 
     Returns:
-        A token for each: one without a letter or digit is punctuation.
+        A token for each word; see `plain_token`.
     """
     return [plain_token(text, segment) for text, segment in words]
 
 
 def plain_token(text: str, segment: int) -> Token:
-    """The token of a word without any markup."""
+    """Return the token of a word without markup: a text without a letter or digit is punctuation.
+
+    Example:
+        >>> plain_token("Umm", 0)
+        Token(text='um', kind=<TokenKind.FILLER: 'filler'>, segment=0, is_retraced=False)
+    """
     if not text.isalnum() and not any(map(str.isalnum, text)):
         return Token(text, TokenKind.PUNCTUATION, segment)
     filler = as_filler(text)
@@ -105,11 +117,16 @@ def plain_token(text: str, segment: int) -> Token:
 
 
 def as_filler(text: str) -> str:
-    """A text in lower case and, where it is one, in the usual spelling of a filler."""
+    """Return a text in lower case, and a filler in its usual spelling."""
     text = text.lower()
     return _SPELLINGS.get(text, text)
 
 
 def word_type(text: str) -> str:
-    """What makes two words the same: the text in lower case, in Unicode's normal form C, with straight apostrophes."""
+    """Return what identifies a word: its text in lower case, in Unicode's normal form C, with straight apostrophes.
+
+    Example:
+        >>> word_type("Don\u2019t")
+        "don't"
+    """
     return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).replace("\u2019", "'").lower()

