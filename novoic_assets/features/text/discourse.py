@@ -1,6 +1,5 @@
 """The family `discourse`: fillers, repetition, questions, and the similarity of a speaker's utterances."""
 
-import functools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -8,9 +7,9 @@ from typing import Final
 
 from novoic_assets.features.family import Computed, Cost, Flag, Speaker, Undefined, Value
 from novoic_assets.features.text.conversation import LEAST_WORDS, Conversation
-from novoic_assets.features.text.grammar import Parse, check_grammar
+from novoic_assets.features.text.grammar import Parse
 from novoic_assets.features.text.lexical import mean_types
-from novoic_assets.features.text.session import TextFamily
+from novoic_assets.features.text.session import grammar_family
 from novoic_assets.features.text.utterances import TokenKind, word_type
 
 NAME: Final = "discourse"
@@ -95,26 +94,6 @@ _MEMBERS: Final = (
 )
 
 
-def discourse(model: str) -> TextFamily:
-    """Make the family for a model; the model is loaded when the family first computes a session.
-
-    Args:
-        model: Name of an installed spaCy model, or path of a model's folder.
-
-    Raises:
-        NovoicError: The model is not installed, or lacks a tagger, parser or lemmatizer.
-    """
-    return TextFamily(
-        name=NAME,
-        version=VERSION,
-        cost=Cost(session=1e-3, word=5e-06),
-        description="Fillers, repetition, questions, and how alike a speaker's utterances are.",
-        settings=check_grammar(model),
-        members=_MEMBERS,
-        compute=functools.partial(_compute, model),
-    )
-
-
 def mean_cosine(parses: Sequence[Parse]) -> float | Undefined:
     """Return the mean cosine between the lemma counts of all pairs of utterances.
 
@@ -177,3 +156,14 @@ def _of_chat(conversation: Conversation, marked: int, of_words: int) -> float | 
     if not conversation.is_chat:
         return Undefined.UNMARKED
     return 100 * marked / of_words if of_words >= LEAST_WORDS else Undefined.TOO_SHORT
+
+
+discourse: Final = grammar_family(
+    name=NAME,
+    version=VERSION,
+    description="Fillers, repetition, questions, and how alike a speaker's utterances are.",
+    members=_MEMBERS,
+    cost=Cost(session=1e-3, word=5e-06),
+    compute=_compute,
+)
+"""Makes the family for a spaCy model."""

@@ -14,14 +14,17 @@ from novoic_assets.features.family import (
     Batches,
     BatchFunction,
     Computed,
+    Cost,
     Family,
     FeatureValues,
     Speaker,
     Status,
+    Value,
     feature_values,
     nothing,
 )
 from novoic_assets.features.text.conversation import Conversation
+from novoic_assets.features.text.grammar import check_grammar
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +62,45 @@ class TextFamily(Family):
     def __post_init__(self) -> None:
         if (self.compute is None) == (self.batches is None):
             raise ValueError(f"the family {self.name} takes either compute or batches")
+
+
+def grammar_family(
+    *,
+    name: str,
+    version: str,
+    description: str,
+    members: tuple[Value, ...],
+    cost: Cost,
+    compute: Callable[[str, Conversation, Speaker], Computed],
+) -> Callable[[str], TextFamily]:
+    """What makes a family that looks at grammar, for a spaCy model.
+
+    Args:
+        name: As in `Family`, like the next four.
+        version: Raised whenever the values would change.
+        description: What it is.
+        members: Its values.
+        cost: What computing it takes.
+        compute: The model's name, a conversation and a speaker with words in, that speaker's values out.
+
+    Returns:
+        Makes the family for a model: the name of an installed one, or the path of its folder. The model is loaded
+        when the family first computes something. Raises NovoicError if the model is not installed, or has no tagger,
+        parser or lemmatizer.
+    """
+
+    def make(model: str) -> TextFamily:
+        return TextFamily(
+            name=name,
+            version=version,
+            description=description,
+            members=members,
+            cost=cost,
+            settings=check_grammar(model),
+            compute=partial(compute, model),
+        )
+
+    return make
 
 
 def text_features(

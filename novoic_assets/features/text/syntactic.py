@@ -4,15 +4,14 @@ N is the number of parsed words, without fillers, unintelligible words, retraced
 are those of Universal Dependencies; relations are those of spaCy's English models (CLEAR style).
 """
 
-import functools
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
 from novoic_assets.features.family import Computed, Cost, Speaker, Undefined, Value
 from novoic_assets.features.text.conversation import LEAST_WORDS, Conversation
-from novoic_assets.features.text.grammar import Parse, check_grammar
-from novoic_assets.features.text.session import TextFamily
+from novoic_assets.features.text.grammar import Parse
+from novoic_assets.features.text.session import grammar_family
 
 NAME: Final = "syntactic"
 VERSION: Final = "1"
@@ -98,26 +97,6 @@ _MEMBERS: Final = (
         (0.05, 5),
     ),
 )
-
-
-def syntactic(model: str) -> TextFamily:
-    """Make the family for a model; the model is loaded when the family first computes a session.
-
-    Args:
-        model: Name of an installed spaCy model, or path of a model's folder.
-
-    Raises:
-        NovoicError: The model is not installed, or lacks a tagger, parser or lemmatizer.
-    """
-    return TextFamily(
-        name=NAME,
-        version=VERSION,
-        cost=Cost(session=1e-3, word=6e-05),
-        description="Word classes, and how long and deep sentences are built.",
-        settings=check_grammar(model),
-        members=_MEMBERS,
-        compute=functools.partial(_compute, model),
-    )
 
 
 def dependency_distances(parse: Parse) -> Iterator[int]:
@@ -221,3 +200,14 @@ def _compute(model: str, conversation: Conversation, speaker: Speaker) -> Comput
 
 def _ratio(numerator: float, denominator: float) -> float | Undefined:
     return numerator / denominator if denominator else Undefined.ZERO_DENOMINATOR
+
+
+syntactic: Final = grammar_family(
+    name=NAME,
+    version=VERSION,
+    description="Word classes, and how long and deep sentences are built.",
+    members=_MEMBERS,
+    cost=Cost(session=1e-3, word=6e-05),
+    compute=_compute,
+)
+"""Makes the family for a spaCy model."""
