@@ -165,12 +165,12 @@ def test_a_pseudonym_is_identified(home: Home) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["datasets", "--store", "nowhere"], "the folder that NOVOIC_STORE names is not there"),
+        (["datasets", "--store", "nowhere"], "the folder that NOVOIC_STORE names does not exist; check NOVOIC_STORE"),
         (["quarantine", "--store", "nowhere"], "run `novoic materialize` first"),
         (["identify", "P0", "--store", "nowhere"], "run `novoic materialize` first"),
         (["datasets", "--store", "dagster.yaml"], "NOVOIC_STORE"),
         (["datasets", "--store", "gs://bucket/prefix"], "NOVOIC_STORE must be a folder of this machine"),
-        (["materialize", "--raw", "nowhere"], "the folder that NOVOIC_RAW names is not there"),
+        (["materialize", "--raw", "nowhere"], "the folder that NOVOIC_RAW names does not exist; check NOVOIC_RAW"),
         (["materialize", "--select", "no_such_asset"], "--select names no asset"),
         (["synth", "data"], "never written over one"),
         (["synth", "other", "--minutes", "-1"], "minutes"),
@@ -205,7 +205,7 @@ def test_a_history_that_is_nowhere_is_one_line(home: Home, folder: str) -> None:
 
 
 def test_an_option_comes_before_the_environment(home: Home) -> None:
-    assert_fails(home.run("datasets", NOVOIC_STORE="nowhere"), "NOVOIC_STORE names is not there")
+    assert_fails(home.run("datasets", NOVOIC_STORE="nowhere"), "NOVOIC_STORE names does not exist")
     assert home.run("datasets", "--store", "store", NOVOIC_STORE="nowhere").returncode == 0
     assert home.run("datasets", NOVOIC_STORE="").returncode == 0
 
@@ -213,7 +213,7 @@ def test_an_option_comes_before_the_environment(home: Home) -> None:
 def test_settings_shows_each_with_its_default_and_what_it_is_set_to(home: Home) -> None:
     done = home.run("settings", NOVOIC_WORKERS="3", AWS_DEFAULT_REGION="eu-west-2")
     assert done.returncode == 0, done.stderr
-    assert "\nNOVOIC_WORKERS: set to 3\n      Worker processes, where Spark is not used;" in done.stdout
+    assert "\nNOVOIC_WORKERS: set to 3\n      Number of worker processes if Spark is not used;" in done.stdout
     assert "\nNOVOIC_RAW: default data\n" in done.stdout
     assert "\nNOVOIC_FAMILIES: not set\n" in done.stdout
     assert "\nAWS_REGION, AWS_DEFAULT_REGION: set to eu-west-2\n" in done.stdout
@@ -231,7 +231,7 @@ def test_settings_as_json_keeps_secrets(home: Home) -> None:
         "secret": False,
         "default": "0",
         "takes": "a whole number, 0 or more",
-        "meaning": "Worker processes, where Spark is not used; 0 is one for each core.",
+        "meaning": "Number of worker processes if Spark is not used; 0 means one for each core.",
     }
     assert (told["NOVOIC_RAW"]["value"], told["NOVOIC_RAW"]["default"]) == (None, "data")
     assert told["AWS_SECRET_ACCESS_KEY"]["value"] == told["NOVOIC_PSEUDONYM_KEY"]["value"] == "set"

@@ -133,7 +133,7 @@ def test_a_file_is_found_by_the_name_that_its_listing_gives(name: str) -> None:
 def test_a_name_that_cannot_be_listed_is_an_error_that_says_so(raw: Storage, name: bytes) -> None:
     put(raw, "text/a.xml")
     Path(os.fsdecode(os.fsencode(raw.root) + b"/text/" + name)).write_bytes(b"")
-    with pytest.raises(StorageError, match="rename it"):
+    with pytest.raises(StorageError, match="rename the file"):
         list(raw.list("text"))
 
 
@@ -145,7 +145,7 @@ def test_a_missing_folder_is_an_error_and_no_empty_listing(raw: Storage, prefix:
 
 
 def test_a_missing_root_is_an_error_and_no_empty_listing(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="NOVOIC_RAW names is not there"):
+    with pytest.raises(StorageError, match="NOVOIC_RAW names does not exist"):
         list(Storage(str(tmp_path / "gone"), SETTING).list("text"))
 
 

@@ -210,7 +210,7 @@ def test_no_credentials_are_one_clear_line(s3: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("operation", ["list", "read", "write", "look at a table", "open a table"])
 def test_a_bucket_that_is_not_there_is_one_clear_line(s3: str, operation: str) -> None:
-    assert "is not there" in failure_of(operation, "s3://secret-bucket/prefix")
+    assert "does not exist" in failure_of(operation, "s3://secret-bucket/prefix")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -220,7 +220,7 @@ def test_a_store_may_have_an_unusual_path(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a%20b", "50%", "[x]", "a^b", "a|b", "a\\b", "a\nb"])
 def test_a_path_where_tables_cannot_be_kept_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StorageError, match="NOVOIC_STORE names has one of the characters"):
+    with pytest.raises(StorageError, match="the path that NOVOIC_STORE names has one of the characters"):
         table_in(tmp_path / name).snapshot()
 
 
