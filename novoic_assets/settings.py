@@ -119,7 +119,7 @@ class Settings(BaseModel):
 
     automation: Annotated[frozenset[Automation], BeforeValidator(_parts)] = _setting(
         frozenset(),
-        "What starts runs automatically: switched on when Dagster first loads it; later the switches in the UI decide.",
+        "What starts runs automatically from Dagster's first start on; later the switches in the UI decide.",
         f"any of {_listed(Automation)}, separated by commas",
     )
     sensor_seconds: _Whole = _setting(15, "Least number of seconds between two ticks of a sensor.", _POSITIVE, ge=1)

@@ -146,8 +146,8 @@ def _start(config: dict[str, str], defaults: dict[str, str], *, quiet: bool) -> 
     try:
         gateway = SparkContext._gateway  # one JVM serves all sessions of a process
         if gateway is None:
-            asked = SparkConf().setAll(list(config.items()))
-            gateway = launch_gateway(asked, {"stderr": subprocess.DEVNULL} if quiet else None)  # type: ignore[no-untyped-call]
+            launched = SparkConf().setAll(list(config.items()))
+            gateway = launch_gateway(launched, {"stderr": subprocess.DEVNULL} if quiet else None)  # type: ignore[no-untyped-call]
         # Make this in the JVM, which has read spark-defaults.conf.
         conf = SparkConf(_jvm=gateway.jvm).setAll(list(config.items()))
         for name, value in defaults.items():
@@ -162,7 +162,7 @@ def _start(config: dict[str, str], defaults: dict[str, str], *, quiet: bool) -> 
             context.stop()
         raise NovoicError(
             f"Spark does not start ({failed}); check that Java is 17 or newer and NOVOIC_SPARK_MASTER names a running "
-            "Spark; set spark.log.level=INFO in the resource's settings to see Spark's log"
+            "Spark; set spark.log.level=INFO among the settings of the resource to see its log"
         )
     return lazy, True
 
