@@ -9,7 +9,7 @@ __all__ = ["TrainingData", "load_dataset"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute
-    # On first use: with NumPy and Arrow imported here, `novoic --help` would take twice as long.
+    # Import on first use: importing NumPy and Arrow here would double the time of `novoic --help`.
     if name in __all__:
         from novoic_assets.training import load
 

@@ -1,4 +1,4 @@
-"""The Definitions object: what Dagster loads."""
+"""The Dagster definitions: the entry point that Dagster loads."""
 
 import dagster as dg
 
@@ -42,7 +42,7 @@ defs = dg.Definitions(
         dg.define_asset_job(
             MATERIALIZE_ALL,
             selection=dg.AssetSelection.all(),
-            description="From the raw folder to the published datasets; computes what is new or changed.",
+            description="From the raw folder to the published datasets; computes only new or changed sessions.",
             tags=pod_size(),
         )
     ],
@@ -58,6 +58,6 @@ defs = dg.Definitions(
         "settings": FeatureSettingsResource(),
         "publishing": PublishingResource(),
     },
-    # One process: starting one for each step costs more than most steps do, and one Spark session serves a run.
+    # One process: starting a process for each step costs more than most steps, and one Spark session serves a run.
     executor=dg.in_process_executor,
 )

@@ -1,7 +1,7 @@
-"""The errors a user may see.
+"""Errors that a user may see.
 
-Their messages are shown at the command line and in Dagster's log, so they say what is wrong and what
-to do, and never quote a session id, a speaker id, a file name or a transcript word.
+The command line and Dagster's log show their messages. So a message says what is wrong and what to do, and never quotes
+a session id, a speaker id, a file name or a transcript word.
 """
 
 import traceback
@@ -9,7 +9,7 @@ from pathlib import PurePath
 
 
 class NovoicError(Exception):
-    """Something that stops a run or a command, told in one line that is safe to show."""
+    """A run or a command cannot go on; the message is one line that is safe to show."""
 
 
 class StorageError(NovoicError):
@@ -17,11 +17,21 @@ class StorageError(NovoicError):
 
 
 class MassRemovalError(NovoicError):
-    """A listing lost so many known inputs that removing them needs somebody's word."""
+    """A listing lost so many known inputs that a person must confirm their removal."""
 
 
 def type_and_place(error: BaseException) -> str:
-    """An exception's type and where it was raised; never its text, which may quote the input."""
+    """Describe an exception by its type and place.
+
+    Args:
+        error: The exception. Its text is left out, as it may quote the input.
+
+    Returns:
+        The type and, if the exception was raised, the file and line, such as `ValueError at parsing.py:12`.
+
+    >>> type_and_place(ValueError("a secret"))
+    'ValueError'
+    """
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"

@@ -1,4 +1,4 @@
-"""What a check found, apart from Dagster."""
+"""Outcomes of checks, independent of Dagster."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ class Finding:
 
     Attributes:
         name: The check's name.
-        passed: Whether all was well.
-        is_error: Whether a failure is an error; else it is a warning.
-        description: What was found, in a sentence without ids.
-        counts: The numbers behind it.
+        passed: Whether the check passed.
+        is_error: Whether a failure is an error rather than a warning.
+        description: The outcome in one sentence, without ids.
+        counts: The numbers behind the outcome, by name.
     """
 
     name: str

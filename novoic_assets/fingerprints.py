@@ -1,4 +1,4 @@
-"""Fingerprints: short hashes that tell whether what a row was computed from has changed."""
+"""Fingerprints: short hashes that show whether the inputs of a row have changed."""
 
 import hashlib
 from dataclasses import dataclass
@@ -6,31 +6,36 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Verbatim:
-    """A part that is hashed as this text, not as the text's `repr`.
+    """A part whose text is hashed as it is, without `repr`.
 
-    For parts that were hashed by the `repr` of an object: the text is then written out where it is used, so that the
-    object may change its name.
+    Use it where older fingerprints hash the `repr` of an object. The calling code writes that text out, so the object
+    can be renamed without changing fingerprints.
 
     Attributes:
-        text: What is hashed.
+        text: The text to hash.
     """
 
     text: str
 
 
 def fingerprint(*parts: str | float | Verbatim | None) -> str:
-    """A short hash of an ordered list of parts.
+    """Hash an ordered list of parts.
 
     Args:
-        parts: What a result depends on. Each is written with its type and length, so that no two lists
-            share their bytes.
+        parts: Everything a result depends on. Each part is hashed with its type and length, so different lists never
+            hash the same bytes.
 
     Returns:
         32 hexadecimal digits.
 
     Raises:
-        TypeError: A part is of another type. A subclass is one, too: the `repr` of an enum's member, say, changes with
-            the enum's name, and with it the fingerprints of all rows.
+        TypeError: A part has another type. Subclasses are refused too. For example, the `repr` of an enum member
+            contains the name of the enum, so renaming the enum would change the fingerprints of all rows.
+
+    >>> fingerprint("mfcc", 3, 0.5, None)
+    '63b3e0b6f72bdd2b894f00718be5d3b5'
+    >>> fingerprint("1") == fingerprint(1)
+    False
     """
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
@@ -44,5 +49,5 @@ def _written(part: str | float | Verbatim | None) -> str:
     if type(part) is Verbatim:
         return part.text
     if type(part) not in (str, int, float, type(None)):
-        raise TypeError(f"a fingerprint is made of str, int, float, None and Verbatim, not of {type(part).__name__}")
+        raise TypeError(f"a fingerprint takes str, int, float, None and Verbatim, not {type(part).__name__}")
     return repr(part)

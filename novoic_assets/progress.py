@@ -1,28 +1,34 @@
-"""How far long work has come: shown by whoever listens (the command line), and told in the run's log."""
+"""Progress of long work: reported to listeners, such as the command line, and in the run's log."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-_FIRST_LINE_AFTER: Final = 10.0  # s; shorter work needs no line
+_FIRST_LINE_AFTER: Final = 10.0  # s; shorter work logs no line
 _LINES_APART: Final = 30.0  # s
 
 Listener = Callable[[str, int, int], None]
-"""Called with what is being done, how many are done and how many there are."""
+"""Called with the name of the work, the number of items done and the total number."""
 
 _listeners: list[Listener] = []
 
 
 def report(what: str, done: int, total: int) -> None:
-    """Tell the listeners of this process how far the work has come."""
+    """Report progress to all listeners of this process.
+
+    Args:
+        what: The name of the work.
+        done: Number of items done.
+        total: Number of all items.
+    """
     for listener in _listeners:
         listener(what, done, total)
 
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Have a listener told while the context lasts."""
+    """Call a listener at each report while the context lasts."""
     _listeners.append(listener)
     try:
         yield
@@ -31,20 +37,20 @@ def listening(listener: Listener) -> Iterator[None]:
 
 
 class Pace:
-    """Tells how far a stage has come: the listeners at once, the log at a sensible pace.
+    """Progress of a stage: reported to listeners at once, and to the log every 30 s after the first 10 s.
 
     Attributes:
-        seconds_of_audio: Audio worked off so far.
+        seconds_of_audio: Seconds of audio processed so far.
     """
 
     def __init__(self, what: str, sessions: int, cost: float, log: Callable[[str], None]) -> None:
         """Start the clock.
 
         Args:
-            what: What is being done.
-            sessions: Number of sessions to do.
-            cost: Rough cost of all of them, in any unit: time left is judged by it.
-            log: Takes a line for the run's log.
+            what: The name of the work.
+            sessions: Number of sessions to process.
+            cost: Rough cost of all sessions, in any unit. The estimate of the time left uses it.
+            log: Writes a line to the run's log.
         """
         self._what = what
         self._sessions = sessions
@@ -59,7 +65,7 @@ class Pace:
 
     @property
     def cost_left(self) -> float:
-        """Rough cost of what is not done, in the unit of `cost`."""
+        """Rough cost of the remaining sessions, in the unit of `cost`."""
         return max(self._cost - self._cost_done, 0.0)
 
     @property
@@ -68,7 +74,13 @@ class Pace:
         return time.monotonic() - self._started
 
     def advance(self, sessions: int, cost: float, seconds_of_audio: float) -> None:
-        """Count some sessions as done."""
+        """Count sessions as done.
+
+        Args:
+            sessions: Number of sessions.
+            cost: Their cost, in the unit of the total cost.
+            seconds_of_audio: Their audio, in seconds.
+        """
         self._done += sessions
         self._cost_done += cost
         self.seconds_of_audio += seconds_of_audio

@@ -1,7 +1,7 @@
-"""Outcomes of a stage: `ok`, or the code of the reason for which an input was refused.
+"""Outcomes of a stage: `ok`, or the code of the reason why an input was refused.
 
-A code is the only thing that is said about a refused input outside the restricted tables, so each one
-must stand for itself: `DESCRIPTIONS` tells a user what it means and what to do.
+Outside the restricted tables the code is all that anybody learns about a refused input. So each code must be clear by
+itself: `DESCRIPTIONS` tells a user what it means and what to do.
 """
 
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class Reason(StrEnum):
     NO_TRANSCRIPT = "no_transcript"
     NO_AUDIO = "no_audio"
     TRANSCRIPT_REFUSED = "transcript_refused"
-    # ours
+    # the platform
     INTERNAL_ERROR = "internal_error"
     WORKER_DIED = "worker_died"
 
@@ -48,33 +48,33 @@ DESCRIPTIONS: Final[dict[Reason, str]] = {
     Reason.INVALID_METADATA: "a value of the row is missing or outside its range",
     Reason.DUPLICATE_PATIENT: "more than one row has this speakerid; keep one",
     Reason.MALFORMED_TRANSCRIPT: "the file cannot be read as its format: it is damaged, or has another encoding",
-    Reason.FORBIDDEN_MARKUP: "the file has a DTD or entities, or it, its nesting or a word is larger than may be",
-    Reason.NOT_A_TRANSCRIPT: "a part that its format asks for is missing, such as XML's root, metadata or transcript",
-    Reason.SESSION_ID_MISMATCH: "the session's id inside the file is not the file's name",
+    Reason.FORBIDDEN_MARKUP: "the file has a DTD or entities, or the file, its nesting or a word exceeds a limit",
+    Reason.NOT_A_TRANSCRIPT: "a part that the format requires is missing, such as XML's root, metadata or transcript",
+    Reason.SESSION_ID_MISMATCH: "the session id inside the file differs from the file's name",
     Reason.AMBIGUOUS_PATIENT: "the file does not name exactly one speaker beside the investigators",
     Reason.AMBIGUOUS_TRANSCRIPT: "more than one transcript has this session's name; keep one",
     Reason.INVALID_TIMES: "a segment's times are missing, negative, reversed or not finite",
     Reason.NO_WORDS: "the transcript has no words",
     Reason.AMBIGUOUS_AUDIO: "more than one recording has this session's name; keep one",
-    Reason.UNREADABLE_AUDIO: "the recording is in no format that can be decoded, or is damaged",
+    Reason.UNREADABLE_AUDIO: "the recording is damaged, or no decoder knows its format",
     Reason.EMPTY_AUDIO: "the recording has no samples",
     Reason.TRUNCATED_AUDIO: "the recording has fewer samples than its header says",
-    Reason.NON_FINITE_AUDIO: "the recording has samples that are no finite numbers",
-    Reason.FILE_CHANGED: "the file changed or went away after it was listed; the next run reads it again",
-    Reason.UNREADABLE_FILE: "the file may not be read; check its permissions",
+    Reason.NON_FINITE_AUDIO: "the recording has samples that are not finite numbers",
+    Reason.FILE_CHANGED: "the file changed or disappeared after it was listed; the next run reads it again",
+    Reason.UNREADABLE_FILE: "the platform may not read the file; check its permissions",
     Reason.NO_TRANSCRIPT: "the recording has no transcript",
     Reason.NO_AUDIO: "the transcript has no recording",
-    Reason.TRANSCRIPT_REFUSED: "the session's transcript was refused; mend that first",
-    Reason.INTERNAL_ERROR: "the platform failed on this session; please report it with the exception's type",
-    Reason.WORKER_DIED: "the process that computed the session died, twice; most likely it ran out of memory",
+    Reason.TRANSCRIPT_REFUSED: "the session's transcript was refused; fix that first",
+    Reason.INTERNAL_ERROR: "the platform failed on this session; report it with the exception's type",
+    Reason.WORKER_DIED: "the process that computed the session died twice; most likely it ran out of memory",
 }
 
 RENAMED: Final[Mapping[str, str]] = {
     "malformed_xml": Reason.MALFORMED_TRANSCRIPT.value,
     "forbidden_xml": Reason.FORBIDDEN_MARKUP.value,
 }
-"""Codes that have another name now, by the first name that they had. Tables that hold the first name are read as if
-they held the present one; nothing is written anew."""
+"""Present names of renamed codes, by their first name. Reading a table replaces the first name by the present one; the
+stored rows do not change."""
 
 _FIRST_CODES: Final = {now: first for first, now in RENAMED.items()}
 
@@ -84,22 +84,28 @@ PAIRING_MARKS: Final[Mapping[Reason, str]] = {
     Reason.NO_TRANSCRIPT: "<Reason.NO_TRANSCRIPT: 'no_transcript'>",
     Reason.TRANSCRIPT_REFUSED: "<Reason.TRANSCRIPT_REFUSED: 'transcript_refused'>",
 }
-"""What the fingerprint of a row of audio features hashes for the reason that keeps a session from being computed.
+"""What the fingerprint of an audio features row hashes for the reason that prevents computing the session.
 
-These texts stay as they are whatever becomes of the codes, so that the rows that there are stand."""
+These texts never change, even if a code is renamed, so that existing rows stay valid."""
 
 
 def first_code(code: str) -> str:
-    """The code as fingerprints know it: under the first name that it had.
+    """Give the first name of a code, which fingerprints hash.
 
     Args:
         code: `ok`, or the value of a `Reason`.
+
+    Returns:
+        The first name of a renamed code; any other code unchanged.
+
+    >>> first_code("malformed_transcript"), first_code("ok")
+    ('malformed_xml', 'ok')
     """
     return _FIRST_CODES.get(code, code)
 
 
 class Refused(Exception):  # noqa: N818 - an outcome that travels as an exception, not an error of the program
-    """Raised inside a stage to refuse one input; it carries a code and nothing of the input."""
+    """Refuses one input of a stage; it carries a code and nothing of the input."""
 
     def __init__(self, reason: Reason) -> None:
         super().__init__(reason.value)

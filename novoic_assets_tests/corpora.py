@@ -1,7 +1,7 @@
-"""The speech challenge in its delivered form, made of what is in the folder of fixtures.
+"""The speech challenge in its delivered form, built from the fixtures.
 
-All its recordings are equal, and its transcripts are equal but for the name of the session. So the repository holds
-the metadata and one transcript, and the rest is derived.
+All its recordings are equal, and its transcripts differ only in the name of the session. So the repository holds the
+metadata and one transcript, and this module derives the rest.
 """
 
 import io
@@ -17,7 +17,7 @@ _RATE = 24_000
 
 
 def write_challenge(folder: Path) -> None:
-    """Write metadata, transcripts and recordings into a folder, each file byte for byte as it was delivered."""
+    """Write metadata, transcripts and recordings into a folder, each file byte for byte as delivered."""
     metadata, recording = METADATA.read_bytes(), challenge_recording()
     (folder / "metadata.csv").write_bytes(metadata)
     (folder / "text").mkdir()
@@ -29,7 +29,7 @@ def write_challenge(folder: Path) -> None:
 
 
 def challenge_transcript(session: str) -> bytes:
-    """The transcript of a session: ten words and marks of the investigator, none of the patient."""
+    """The transcript of a session: ten words and marks of the investigator, and none of the patient."""
     return _TRANSCRIPT.read_bytes().replace(_TRANSCRIPT.stem.encode(), session.encode())
 
 

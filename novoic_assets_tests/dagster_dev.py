@@ -1,4 +1,4 @@
-"""A `dagster dev` of its own: web server, daemon and code server, as on a laptop."""
+"""A `dagster dev` for tests: web server, daemon and code server, as on a laptop."""
 
 import os
 import shutil
@@ -18,24 +18,24 @@ _START_SECONDS = 120.0
 
 
 def settings_free(environment: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables without those that set up Dagster, the package or access to a bucket."""
+    """Drop the environment variables that configure Dagster, this package or access to buckets."""
     foreign = ("NOVOIC_", "DAGSTER_", "AWS_")
     return {name: value for name, value in environment.items() if not name.startswith(foreign)}
 
 
 @contextmanager
 def dagster_dev(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
-    """Start `dagster dev` with the repository's own configuration.
+    """Run `dagster dev` with the repository's configuration while the context lasts.
 
     Args:
-        folder: Where it runs, and keeps its history and its log, `dagster.log`.
-        settings: Environment variables.
+        folder: The folder where it runs, with its history and its log `dagster.log`.
+        settings: Environment variables to set.
 
     Yields:
-        The address of its web server, once that answers.
+        The address of its web server, once it answers.
 
     Raises:
-        TimeoutError: It did not start.
+        TimeoutError: `dagster dev` did not start.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("workspace.yaml", "dagster.yaml"):
@@ -50,7 +50,7 @@ def dagster_dev(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
             env=settings_free(os.environ) | dict(settings),
             stdout=log,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # so that all its processes can be ended with it
+            start_new_session=True,  # so that all its processes can be killed together
         )
     try:
         address = f"http://{_HOST}:{port}"

@@ -1,4 +1,4 @@
-"""Installs a package for a test, as pip would: a module and a dist-info with entry points on the path."""
+"""Install a package for a test as pip does: a module and a dist-info with entry points on the path."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,13 @@ from novoic_assets.sessions.formats import registered
 
 @contextmanager
 def installed(folder: Path, module: str, source: str, entry_points: Mapping[str, Mapping[str, str]]) -> Iterator[None]:
-    """A package that is installed while the context lasts.
+    """Install a package while the context lasts.
 
     Args:
-        folder: Where it goes; nothing else may be in there.
-        module: The name of its one module, and of the package.
-        source: The module's source.
-        entry_points: By group, the objects that its entry points name, by the entry points' names.
+        folder: The folder for the package; it must not exist yet.
+        module: The name of the package and of its only module.
+        source: The source of the module.
+        entry_points: By group, the objects of the entry points, by the entry points' names.
     """
     folder.mkdir(parents=True)
     (folder / f"{module}.py").write_text(source)
@@ -39,7 +39,7 @@ def installed(folder: Path, module: str, source: str, entry_points: Mapping[str,
 
 
 def _forget() -> None:
-    """Let the process look again at what is installed, as a new one would."""
+    """Clear caches, so that this process looks up installed packages again as a new process does."""
     registry.added.cache_clear()
     registered.formats.cache_clear()
     registered.extensions.cache_clear()

@@ -28,7 +28,7 @@ def transcript_xml(
     segments: list[tuple[float, float, list[tuple[str, str]]]],
     patient: str,
 ) -> str:
-    """The XML of a transcript; each segment is (start, end, [(speakerid, word), …])."""
+    """Write the XML of a transcript; each segment is (start, end, [(speakerid, word), …]), in seconds."""
     body = "".join(
         f'<segment segmentid="{session}_{index}" tstart="{start}" tend="{end}">'
         + "".join(f'<w speakerid="{speaker}">{word}</w>' for speaker, word in words)
@@ -43,7 +43,13 @@ def transcript_xml(
 
 
 def wav(seconds: float = 2.0, rate: int = 16_000, seed: int = 0) -> bytes:
-    """A WAV of noise."""
+    """Make a WAV file of noise.
+
+    Args:
+        seconds: Duration.
+        rate: Sample rate in Hz.
+        seed: Seed of the noise.
+    """
     samples = np.random.default_rng(seed).normal(0, 0.05, int(seconds * rate))
     file = io.BytesIO()
     soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
@@ -51,7 +57,15 @@ def wav(seconds: float = 2.0, rate: int = 16_000, seed: int = 0) -> bytes:
 
 
 def silence(path: Path, hours: float, rate: int = 16_000, bits: int = 16, start: bytes = b"") -> None:
-    """Write a mono WAV of zeros, after a start in the same coding, that takes next to no room on the disk."""
+    """Write a mono WAV file of zeros as a sparse file, which takes almost no room on the disk.
+
+    Args:
+        path: The file.
+        hours: Duration.
+        rate: Sample rate in Hz.
+        bits: Bits of a sample.
+        start: Samples, in the same encoding, at the start of the file instead of zeros.
+    """
     size = bits // 8 * int(3600 * hours * rate)
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, rate, bits // 8 * rate, bits // 8, bits)
     header = struct.pack("<4sI4s", b"RIFF", 36 + size, b"WAVE") + form + struct.pack("<4sI", b"data", size)
@@ -61,7 +75,7 @@ def silence(path: Path, hours: float, rate: int = 16_000, bits: int = 16, start:
 
 @dataclass
 class Run:
-    """What a run did, by asset."""
+    """The outcome of a run, by asset."""
 
     result: dg.ExecuteInProcessResult
     success: bool = field(init=False)
@@ -74,7 +88,7 @@ class Run:
         return {key: entry.value for key, entry in event.metadata.items()}
 
     def computed(self, asset: str) -> tuple[int, int, int]:
-        """How many sessions were new, changed and removed."""
+        """Numbers of new, changed and removed sessions."""
         metadata = self.metadata(asset)
         return metadata["new"], metadata["changed"], metadata["removed"]  # type: ignore[return-value]
 
@@ -113,12 +127,12 @@ class Lab:
 
     @property
     def raw_root(self) -> str:
-        """What NOVOIC_RAW would be."""
+        """The value of NOVOIC_RAW for this lab."""
         return str(self.raw)
 
     @property
     def store_root(self) -> str:
-        """What NOVOIC_STORE would be."""
+        """The value of NOVOIC_STORE for this lab."""
         return str(self.store)
 
     @property
@@ -135,14 +149,14 @@ class Lab:
         (self.raw / "metadata.csv").write_text("\n".join([HEADER, *self.rows.values()]) + "\n")
 
     def add_session(self, session: str, patient: str, words: str = "the boy takes a cookie .", seed: int = 0) -> None:
-        """A session in which the investigator speaks for half a second and the patient for a second."""
+        """Add a session: the investigator speaks for 0.5 s, then the patient for 1.2 s."""
         spoken = [(patient, word) for word in words.split()]
         segments = [(0.0, 0.5, [("_inv", "well"), ("_inv", "?")]), (0.6, 1.8, spoken)]
         (self.raw / "text" / f"{session}.xml").write_text(transcript_xml(session, segments, patient))
         (self.raw / "audio" / f"{session}.wav").write_bytes(wav(seed=seed))
 
     def fill(self, patients: int = 8) -> None:
-        """Patients P0, P1, … with a session S0, S1, … each: cases and controls in both splits, half below 60."""
+        """Add patients P0, P1, … with a session S0, S1, … each: cases and controls in both splits, half below 60."""
         for index in range(patients):
             case = index % 2
             self.add_patient(
@@ -155,7 +169,7 @@ class Lab:
             self.add_session(f"S{index}", f"P{index}", words=f"the boy number {index} is falling .", seed=index)
 
     def touch(self, path: str) -> None:
-        """Change a file's time, as saving it again would."""
+        """Advance a file's time of change, as saving it again does."""
         stat = (self.raw / path).stat()
         os.utime(self.raw / path, ns=(stat.st_atime_ns, stat.st_mtime_ns + 2_000_000_000))
 
@@ -199,7 +213,7 @@ class Lab:
         return {name: pointer and pointer["version"] for name, pointer in found.items()}
 
     def all_rows(self) -> dict[str, list[dict[str, object]]]:
-        """The content of all tables, for comparing stores: in it one NaN equals another."""
+        """Read all tables, to compare stores. NaNs are replaced by text, so that they compare equal."""
         tables = self.tables
         return {
             table.name: _comparable(table.snapshot().select().to_pylist())
@@ -207,7 +221,7 @@ class Lab:
         }
 
     def content(self) -> Content:
-        """All rows and the current versions, the rows as text."""
+        """Read all rows, as text, and the current versions."""
         rows = {table: [repr(row) for row in rows] for table, rows in self.all_rows().items()}
         return rows | {"versions": self.versions()}
 
@@ -222,10 +236,10 @@ def _comparable(value: Any) -> Any:
 
 @dataclass
 class BucketLab(Lab):
-    """A lab whose raw data and store are in a bucket; its raw folder is where sessions are made, and uploaded from.
+    """A lab whose raw data and store are in a bucket. Sessions are made in its raw folder and uploaded from there.
 
     Attributes:
-        url: `s3://bucket/prefix` of the lab.
+        url: The lab's place, `s3://bucket/prefix`.
     """
 
     url: str
@@ -239,7 +253,7 @@ class BucketLab(Lab):
         return f"{self.url}/store"
 
     def upload(self, folder: Path | None = None) -> None:
-        """Make the bucket hold what a folder (its raw folder) holds."""
+        """Make the raw data in the bucket equal to a folder, by default the raw folder."""
         folder = folder or self.raw
         bucket = Storage(self.raw_root, "NOVOIC_RAW")
         here = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}

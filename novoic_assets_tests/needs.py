@@ -1,4 +1,4 @@
-"""What has to be installed for some tests. A test is skipped where that is missing, and for no other reason."""
+"""Programs that some tests need. A test is skipped only if something that it needs is missing."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-# The package of Debian that a program comes with.
+# The Debian package of each program.
 _PACKAGES = {
     "buildah": "buildah",
     "chroot": "coreutils",
@@ -22,13 +22,13 @@ _PACKAGES = {
 
 
 def needs(*programs: str) -> pytest.MarkDecorator:
-    """Mark tests that run where all of some programs are installed: `@needs("java")`."""
+    """Skip tests if a program is not installed, as in `@needs("java")`."""
     missing = [program for program in programs if find(program) is None]
     return pytest.mark.skipif(bool(missing), reason=_reason(missing))
 
 
 def program(name: str) -> Path:
-    """The file of a program; skips the test that asks where the program is not installed."""
+    """Return the file of a program; skip the calling test if the program is not installed."""
     found = find(name)
     if found is None:
         pytest.skip(_reason([name]))
@@ -36,14 +36,19 @@ def program(name: str) -> Path:
 
 
 def skip(what: str, how: str) -> NoReturn:
-    """Skip a test that needs something else than a program: what, and how to give it."""
+    """Skip a test that needs something other than a program.
+
+    Args:
+        what: What the test needs.
+        how: How to provide it.
+    """
     pytest.skip(f"needs {what} ({how})")
 
 
 def find(program: str) -> Path | None:
-    """The file of a program; None where it is not installed."""
+    """Return the file of a program; None if it is not installed."""
     home = os.environ.get("JAVA_HOME")
-    if program == "java" and home is not None:  # Spark then looks nowhere else
+    if program == "java" and home is not None:  # if JAVA_HOME is set, Spark looks only there
         program = str(Path(home, "bin", "java"))
     found = shutil.which(program)
     return None if found is None else Path(found)

@@ -1,4 +1,4 @@
-"""Runs of `novoic materialize` as processes of their own, to be killed, held and waited for."""
+"""Runs of `novoic materialize` in separate processes, which tests kill, hold and wait for."""
 
 import os
 import shutil
@@ -14,8 +14,8 @@ from novoic_assets_tests.conftest import KEY
 from novoic_assets_tests.lab import Lab
 
 NOVOIC = Path(sys.executable).with_name("novoic")
-PATIENCE = 120.0  # s until a test gives up on something that has to happen
-ATTEMPTS = 5  # to kill a run before it is over
+PATIENCE = 120.0  # s until a test gives up waiting
+ATTEMPTS = 5  # to kill a run before it ends
 
 _DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
 
@@ -24,14 +24,14 @@ _DAGSTER_YAML = Path(__file__).parents[1] / "dagster.yaml"
 def materialize(
     lab: Lab, raw: Path | str, *arguments: str, home: Path | None = None, **settings: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """A `novoic materialize` of its own process group, in which it is killed in the end.
+    """Run `novoic materialize` in a new process group while the context lasts; its end kills a run that has not ended.
 
     Args:
         lab: The lab whose store it fills.
         raw: The raw folder.
         arguments: Further arguments of the command.
-        home: The folder with its Dagster history; the lab's where None.
-        settings: Environment variables beside those of the lab; with no other word it computes in one process.
+        home: The folder with its Dagster history; None is the lab's folder.
+        settings: Further environment variables; by default it computes in one process.
     """
     home = home or lab.folder
     home.mkdir(exist_ok=True)
@@ -60,7 +60,7 @@ def finish(process: subprocess.Popen[str]) -> None:
 
 
 def kill(process: subprocess.Popen[str]) -> None:
-    """End a run that was not waited for yet, and all that it started, as the end of its machine would."""
+    """Kill a running process and everything it started, as a power cut would."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -70,12 +70,12 @@ def was_killed(process: subprocess.Popen[str]) -> bool:
 
 
 def commit(lab: Lab, table: str, number: int) -> Path:
-    """The file that is there once a table's version is; version 0 is the empty table."""
+    """The file that appears with a version of a table; version 0 is the empty table."""
     return lab.store / "restricted" / "tables" / table / "_delta_log" / f"{number:020}.json"
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
-    """Wait for a condition, or for the process to end."""
+    """Wait until a condition holds or the process ends."""
     end = time.monotonic() + PATIENCE
     while not condition():
         if process is not None and process.poll() is not None:
@@ -85,7 +85,7 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | N
 
 
 def workers_of(leader: subprocess.Popen[str]) -> dict[int, float]:
-    """The worker processes in a process group that have not ended, and the seconds that each has computed."""
+    """The running worker processes of a process group, and the seconds of processor time that each has used."""
     listing = subprocess.run(
         ["ps", "-A", "-ww", "-o", "pgid=,pid=,stat=,time=,args="], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""A Spark cluster on this machine's loopback: a master and workers of one core, each its own process."""
+"""A Spark cluster on this machine's loopback: a master and workers of one core, each in its own process."""
 
 import json
 import os
@@ -23,14 +23,17 @@ _HOST = "127.0.0.1"
 
 @contextmanager
 def spark_cluster(folder: Path, workers: int = 2) -> Iterator[str]:
-    """Start a standalone cluster.
+    """Run a standalone cluster while the context lasts.
 
     Args:
-        folder: Where its processes keep their files and logs.
+        folder: The folder for files and logs of its processes.
         workers: Number of workers, each with one core.
 
     Yields:
         The address of its master, once all workers are registered.
+
+    Raises:
+        TimeoutError: The cluster did not start.
     """
     for attempt in range(_ATTEMPTS):
         with ExitStack() as stack:
@@ -42,10 +45,10 @@ def spark_cluster(folder: Path, workers: int = 2) -> Iterator[str]:
 
 
 def _start_cluster(stack: ExitStack, folder: Path, workers: int) -> str | None:
-    """Start a master and workers; None where they do not find each other.
+    """Start a master and workers; return None if they do not find each other.
 
-    Where somebody else takes a port between the look for a free one and the master's start, the master takes
-    the next, and is waited for where it is not.
+    Another process may take the port between the search for a free one and the master's start. The master then listens
+    at the next port, and this function looks for it at the wrong one.
     """
     port, web_port = _free_port(), _free_port()
     address = f"spark://{_HOST}:{port}"
@@ -75,13 +78,13 @@ def _start(stack: ExitStack, folder: Path, name: str, arguments: list[str]) -> N
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        start_new_session=True,  # so that its executors can be ended with it
+        start_new_session=True,  # so that its executors can be killed with it
     )
     stack.callback(_end, process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()  # so that it clears its temporary files away
+    process.terminate()  # so that it deletes its temporary files
     with suppress(subprocess.TimeoutExpired):
         process.wait(_END_SECONDS)
     with suppress(ProcessLookupError):
@@ -97,13 +100,13 @@ def _workers_register(web_port: int, workers: int) -> bool:
                 if json.load(answer)["aliveworkers"] == workers:
                     return True
         except (OSError, ValueError):
-            pass  # not listening yet, or answering with a page before it has anything to say
+            pass  # not listening yet, or not answering with JSON yet
         time.sleep(0.2)
     return False
 
 
 def executors(driver_port: int) -> list[int]:
-    """The processes of the executors on this machine that work for the driver with a port."""
+    """Find the processes of executors on this machine that work for the driver at a port."""
     listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True, check=True)
     found = []
     for line in listing.stdout.splitlines():
@@ -121,5 +124,5 @@ def _free_port() -> int:
 
 
 def has_java() -> bool:
-    """Whether Spark can run here."""
+    """Whether Java, which Spark needs, is installed."""
     return find("java") is not None

@@ -1,6 +1,6 @@
-"""Arrows point down: which room of the package may import which, read from the source.
+"""Imports between the rooms of the package point down only; the tests read them from the source.
 
-Imports inside functions and under TYPE_CHECKING count like any other.
+Imports inside functions and under TYPE_CHECKING count too.
 """
 
 import ast
@@ -27,18 +27,18 @@ FLOORS = (
     ("storage", "engines"),
     ("errors", "reasons", "findings", "fingerprints", "progress", "registry", "markdown", "settings"),
 )
-"""The rooms from the top down. A room imports itself and what lies on floors below it; rooms of one floor are apart."""
+"""The rooms from the top down. A room may import itself and rooms on lower floors, but no other room of its floor."""
 
 FLOOR_OF = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 GROUND = FLOORS[-1]
-# The face of the package hands `load_dataset` on, and stands above whatever that is made of.
+# The package itself re-exports `load_dataset`, so it stands above the rooms that this uses.
 FACE = "novoic_assets"
 
 DAGSTER = ("dagster", "dagster_pyspark", "dagster_k8s", "dagster_postgres", "dagster_aws")
 
 
 def modules_of(package: Path) -> dict[str, Path]:
-    """The modules of a package's folder, by name."""
+    """Find the modules of a package's folder, by name."""
     return {
         ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__"): path
         for path in sorted(package.rglob("*.py"))
@@ -50,7 +50,7 @@ MODULES = modules_of(PACKAGE)
 
 @functools.cache
 def imports(module: str, path: Path) -> frozenset[str]:
-    """What a module imports, as absolute names, at any depth of its source."""
+    """Find the absolute names that a module imports, at any depth of its source."""
     return frozenset(_imports(module, path))
 
 
@@ -67,18 +67,18 @@ def _imports(module: str, path: Path) -> Iterator[str]:
 
 
 def room_of(name: str) -> str | None:
-    """The room that a module is in, None for the package's face and for what is not of the package."""
+    """Find the room of a module; None for the package itself and for modules outside it."""
     parts = name.split(".")
     return parts[1] if parts[0] == FACE and len(parts) > 1 else None
 
 
 def arrows(modules: dict[str, Path]) -> set[tuple[str, str]]:
-    """Which room imports which other one."""
+    """Find the pairs of rooms of which the first imports the second."""
     found = set()
     for module, path in modules.items():
         for name in imports(module, path):
             source, target = room_of(module), room_of(name)
-            # A name that the face hands on is no room.
+            # A name that the package re-exports is not a room.
             if source and target and source != target and (target in FLOOR_OF or f"{FACE}.{target}" in modules):
                 found.add((source, target))
     return found
@@ -88,11 +88,10 @@ ARROWS = arrows(MODULES)
 
 
 def runs_up(source: str, target: str) -> bool:
-    """Whether an arrow between two rooms does not point down."""
+    """Whether an import between two rooms does not point down."""
     if source in GROUND and target in GROUND:
-        return GROUND.index(source) <= GROUND.index(
-            target
-        )  # the vocabulary has an order of its own: as listed, upwards
+        # The ground floor has an order too: a room may import the rooms that are listed before it.
+        return GROUND.index(source) <= GROUND.index(target)
     return FLOOR_OF[source] >= FLOOR_OF[target]
 
 
@@ -116,7 +115,7 @@ def test_arrows_between_two_rooms_point_down(one: str, other: str) -> None:
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from novoic_assets.assets.raw import GROUP",
     ],
 )
-def test_an_import_that_runs_up_is_seen_wherever_it_stands(tmp_path: Path, statement: str) -> None:
+def test_an_import_that_points_up_is_found_wherever_it_stands(tmp_path: Path, statement: str) -> None:
     room = tmp_path / FACE / "storage"
     room.mkdir(parents=True)
     (room / "planted.py").write_text(statement)
@@ -125,14 +124,14 @@ def test_an_import_that_runs_up_is_seen_wherever_it_stands(tmp_path: Path, state
     assert runs_up("storage", "assets")
 
 
-def test_a_room_that_nobody_knows_is_seen(tmp_path: Path) -> None:
+def test_an_unknown_room_is_found(tmp_path: Path) -> None:
     (tmp_path / FACE / "attic").mkdir(parents=True)
     (tmp_path / FACE / "attic" / "box.py").write_text("")
     assert {room_of(module) for module in modules_of(tmp_path / FACE)} - set(FLOOR_OF) == {"attic"}
 
 
 def cycles(modules: dict[str, Path]) -> list[str]:
-    """Modules that, by what they import, come back to themselves."""
+    """Find modules that import themselves through other modules."""
     known = set(modules)
     below = {module: {name for name in imports(module, path) if name in known} for module, path in modules.items()}
 
@@ -155,7 +154,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert cycles({module: path for module, path in MODULES.items() if path.name != "__init__.py"}) == []
 
 
-def test_dagster_is_known_to_the_upper_floors_alone() -> None:
+def test_only_the_upper_floors_import_dagster() -> None:
     users = {
         room_of(module)
         for module, path in MODULES.items()
@@ -164,7 +163,7 @@ def test_dagster_is_known_to_the_upper_floors_alone() -> None:
     assert {room for room in users if room and FLOOR_OF[room] > FLOOR_OF["resources"]} == set()
 
 
-def test_spark_is_known_to_its_engine_and_its_resource_alone() -> None:
+def test_only_the_engine_and_the_resource_of_spark_import_it() -> None:
     users = {
         module for module, path in MODULES.items() if any(name.startswith("pyspark") for name in imports(module, path))
     }
@@ -172,7 +171,7 @@ def test_spark_is_known_to_its_engine_and_its_resource_alone() -> None:
 
 
 def reads_environment(source: str) -> bool:
-    """Whether a module reads variables of the environment; one that only sets them for its children does not."""
+    """Whether a module reads environment variables; setting them for child processes does not count."""
     tree = ast.parse(source)
     parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
 
@@ -209,23 +208,23 @@ def reads_environment(source: str) -> bool:
         "import typer\ntyper.Option(envvar='A')",
     ],
 )
-def test_reading_the_environment_is_seen_however_it_is_written(source: str) -> None:
+def test_reading_the_environment_is_found_however_it_is_written(source: str) -> None:
     assert reads_environment(source)
 
 
 @pytest.mark.parametrize("source", ["import os\nos.environ['A'] = 'b'", "import os\nos.environ.setdefault('A', 'b')"])
-def test_setting_a_variable_is_no_reading(source: str) -> None:
+def test_setting_a_variable_is_not_reading(source: str) -> None:
     assert not reads_environment(source)
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    """Another reader would have a default and a message of its own."""
+    """Another reader would have its own default and its own message."""
     assert {module for module, path in MODULES.items() if reads_environment(path.read_text())} == {
         "novoic_assets.settings"
     }
 
 
-def test_pydantic_is_known_to_the_settings_and_the_upper_floors_alone() -> None:
+def test_only_the_settings_and_the_upper_floors_import_pydantic() -> None:
     users = {
         room_of(module)
         for module, path in MODULES.items()

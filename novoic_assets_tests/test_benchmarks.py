@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic, and the short form of the parts that take seconds."""
+"""The arithmetic of the benchmarks, and the short form of the parts that take seconds."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def voices():
-    """Two voices that can be told apart by what their samples are."""
+    """Two voices that differ in the sign of their samples."""
     rng = np.random.default_rng(0)
     return [rng.integers(1_000, 2_000, 40_000, np.int16), rng.integers(-2_000, -1_000, 40_000, np.int16)]
 
@@ -65,7 +65,7 @@ def test_no_two_sessions_sound_alike(voices):
     assert corpora.converse(5.0, voices, 3)[0].tobytes() in recordings
 
 
-def test_the_utterances_of_one_speaker_are_one_voice(tmp_path):
+def test_the_files_of_one_speaker_are_one_voice(tmp_path):
     for name, rate in (("12-1.flac", 16_000), ("12-2.flac", 16_000), ("7.wav", 8_000)):
         soundfile.write(tmp_path / name, np.zeros(rate, np.int16), rate)
     (tmp_path / "speakers.csv").write_text("speaker,sex")
@@ -112,7 +112,7 @@ def test_a_part_leaves_the_results_of_others(tmp_path):
     assert json.loads((tmp_path / "performance.json").read_text()).keys() == {"one", "two"}
 
 
-def test_a_failed_command_is_no_measurement(tmp_path):
+def test_a_failed_command_is_not_a_measurement(tmp_path):
     with pytest.raises(BenchmarkError, match="no such thing"):
         run([sys.executable, "-c", "raise SystemExit('no such thing')"], folder=tmp_path, env={})
 
@@ -129,7 +129,7 @@ def test_a_command_is_measured_with_its_children(tmp_path):
         assert done.together > 50_000_000
 
 
-def test_worker_processes_are_counted_and_their_work_is_told_apart(tmp_path):
+def test_worker_processes_and_their_work_are_counted(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import multiprocessing, time\n"

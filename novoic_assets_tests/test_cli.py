@@ -1,4 +1,4 @@
-"""The `novoic` command as it is installed: what it prints, and how it ends."""
+"""The installed `novoic` command: its output and its exit codes."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def home(made: tuple[Home, object]) -> Home:
 
 
 def assert_fails(done: subprocess.CompletedProcess[str], message: str) -> None:
-    """One line on stderr, and no word of Python's."""
+    """Check for one line on stderr and no traceback."""
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("novoic: ")
@@ -90,7 +90,7 @@ def test_materialize_publishes_and_shows_the_datasets(
 
 @contextmanager
 def history(home: Home) -> Iterator[dg.DagsterInstance]:
-    """The instance of the folder's dagster.yaml, whose paths are relative to the folder, as seen from here."""
+    """Open the instance of the folder's dagster.yaml, with its relative paths made absolute."""
     folder = home.folder / "instance"
     folder.mkdir(exist_ok=True)
     config = (home.folder / "dagster.yaml").read_text().replace(".dagster", str(home.folder / ".dagster"))
@@ -165,12 +165,12 @@ def test_a_pseudonym_is_identified(home: Home) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["datasets", "--store", "nowhere"], "the folder that NOVOIC_STORE names is not there"),
+        (["datasets", "--store", "nowhere"], "the folder that NOVOIC_STORE names does not exist; check NOVOIC_STORE"),
         (["quarantine", "--store", "nowhere"], "run `novoic materialize` first"),
         (["identify", "P0", "--store", "nowhere"], "run `novoic materialize` first"),
         (["datasets", "--store", "dagster.yaml"], "NOVOIC_STORE"),
         (["datasets", "--store", "gs://bucket/prefix"], "NOVOIC_STORE must be a folder of this machine"),
-        (["materialize", "--raw", "nowhere"], "the folder that NOVOIC_RAW names is not there"),
+        (["materialize", "--raw", "nowhere"], "the folder that NOVOIC_RAW names does not exist; check NOVOIC_RAW"),
         (["materialize", "--select", "no_such_asset"], "--select names no asset"),
         (["synth", "data"], "never written over one"),
         (["synth", "other", "--minutes", "-1"], "minutes"),
@@ -193,7 +193,7 @@ def test_help_answers_at_once_and_whatever_is_set(home: Home) -> None:
     assert done.stdout == "\n"
 
 
-def test_a_setting_that_cannot_be_read_is_one_line(home: Home) -> None:
+def test_an_invalid_setting_fails_with_one_line(home: Home) -> None:
     for command in ("datasets", "materialize", "purge-history"):
         assert_fails(home.run(command, NOVOIC_WORKERS="many"), "NOVOIC_WORKERS takes a whole number, 0 or more")
 
@@ -205,7 +205,7 @@ def test_a_history_that_is_nowhere_is_one_line(home: Home, folder: str) -> None:
 
 
 def test_an_option_comes_before_the_environment(home: Home) -> None:
-    assert_fails(home.run("datasets", NOVOIC_STORE="nowhere"), "NOVOIC_STORE names is not there")
+    assert_fails(home.run("datasets", NOVOIC_STORE="nowhere"), "NOVOIC_STORE names does not exist")
     assert home.run("datasets", "--store", "store", NOVOIC_STORE="nowhere").returncode == 0
     assert home.run("datasets", NOVOIC_STORE="").returncode == 0
 
@@ -213,7 +213,7 @@ def test_an_option_comes_before_the_environment(home: Home) -> None:
 def test_settings_shows_each_with_its_default_and_what_it_is_set_to(home: Home) -> None:
     done = home.run("settings", NOVOIC_WORKERS="3", AWS_DEFAULT_REGION="eu-west-2")
     assert done.returncode == 0, done.stderr
-    assert "\nNOVOIC_WORKERS: set to 3\n      Worker processes, where Spark is not used;" in done.stdout
+    assert "\nNOVOIC_WORKERS: set to 3\n      Number of worker processes if Spark is not used;" in done.stdout
     assert "\nNOVOIC_RAW: default data\n" in done.stdout
     assert "\nNOVOIC_FAMILIES: not set\n" in done.stdout
     assert "\nAWS_REGION, AWS_DEFAULT_REGION: set to eu-west-2\n" in done.stdout
@@ -231,13 +231,13 @@ def test_settings_as_json_keeps_secrets(home: Home) -> None:
         "secret": False,
         "default": "0",
         "takes": "a whole number, 0 or more",
-        "meaning": "Worker processes, where Spark is not used; 0 is one for each core.",
+        "meaning": "Number of worker processes if Spark is not used; 0 means one for each core.",
     }
     assert (told["NOVOIC_RAW"]["value"], told["NOVOIC_RAW"]["default"]) == (None, "data")
     assert told["AWS_SECRET_ACCESS_KEY"]["value"] == told["NOVOIC_PSEUDONYM_KEY"]["value"] == "set"
 
 
-def test_settings_shows_the_value_that_cannot_be_read_and_then_fails(home: Home) -> None:
+def test_settings_shows_the_invalid_value_and_then_fails(home: Home) -> None:
     done = home.run("settings", NOVOIC_WORKERS="many")
     assert done.returncode == 1
     assert "NOVOIC_WORKERS: set to many\n" in done.stdout
@@ -337,7 +337,7 @@ def test_commands_that_make_the_history_at_once_do_not_hinder_each_other(tmp_pat
 )
 @pytest.mark.timeout(600)
 def test_again_and_again_a_command_ends_as_it_should(home: Home, arguments: list[str], code: int) -> None:
-    # Libraries with threads of their own have aborted short processes at their exit.
+    # Libraries that start threads have aborted short processes at their exit.
     if arguments[-1] == "PSEUDONYM":
         from novoic_assets.training.load import load_dataset
 

@@ -1,4 +1,4 @@
-"""The challenge corpus that the tests write is the delivered one."""
+"""The challenge corpus that the tests write equals the delivered one."""
 
 import io
 import zlib
@@ -8,7 +8,7 @@ import soundfile
 
 from novoic_assets_tests.corpora import challenge_recording
 
-DELIVERED = 0x27837601  # CRC-32 of names and contents, in the order of the names
+DELIVERED = 0x27837601  # CRC-32 of names and contents, in order of the names
 
 
 def test_every_file_is_byte_for_byte_as_it_was_delivered(challenge: Path) -> None:

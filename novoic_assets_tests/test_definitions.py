@@ -1,4 +1,4 @@
-"""The definitions load, and say of every asset what it is, whose it is and where it comes from."""
+"""The definitions load, and describe each asset: its meaning, its owner and its lineage."""
 
 import shutil
 import subprocess
@@ -61,7 +61,7 @@ def test_the_definitions_load() -> None:
     dg.Definitions.validate_loadable(defs)
 
 
-def test_the_lineage_is_that_of_the_design(specs: dict[str, dg.AssetSpec]) -> None:
+def test_the_lineage_is_as_designed(specs: dict[str, dg.AssetSpec]) -> None:
     assert {name: {dep.asset_key.to_user_string() for dep in spec.deps} for name, spec in specs.items()} == LINEAGE
 
 
@@ -95,11 +95,11 @@ def test_the_job_selects_every_asset_and_check() -> None:
     job, graph = defs.resolve_job_def(MATERIALIZE_ALL), defs.resolve_asset_graph()
     assert job.asset_layer.selected_asset_keys == graph.get_all_asset_keys()
     assert set(job.asset_layer.asset_graph.asset_check_keys) == graph.asset_check_keys
-    # One process: starting one for each step takes longer than most steps do.
+    # One process: starting a process for each step takes longer than most steps.
     assert job.executor_def.name == dg.in_process_executor.name
 
 
-# A dataset's checks are run before it is published, and by nobody else.
+# Publishing a dataset runs its checks; they cannot be run alone.
 @pytest.mark.parametrize(
     ("asset", "check"),
     [(asset, check) for asset, names in CHECKS.items() if asset not in DATASETS for check in sorted(names)],
@@ -127,11 +127,11 @@ def test_the_fields_of_the_launchpad_are_the_environments_values(monkeypatch: py
 
 
 def automation() -> tuple[dg.SensorDefinition, dg.ScheduleDefinition]:
-    """The sensor and the schedule, as the environment has them."""
+    """Make the sensor and the schedule from the environment."""
     return new_data_sensor(MATERIALIZE_ALL, []), nightly_schedule(MATERIALIZE_ALL, [])
 
 
-def test_nothing_starts_by_itself_until_somebody_says_so() -> None:
+def test_by_default_nothing_starts_automatically() -> None:
     sensor, schedule = defs.resolve_sensor_def("new_data"), defs.resolve_schedule_def("nightly")
     assert sensor.default_status == dg.DefaultSensorStatus.STOPPED
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
@@ -151,7 +151,7 @@ def test_nothing_starts_by_itself_until_somebody_says_so() -> None:
         (" nightly , new_data,", (True, True)),
     ],
 )
-def test_a_setting_switches_on_what_starts_by_itself(
+def test_a_setting_switches_on_what_starts_automatically(
     monkeypatch: pytest.MonkeyPatch, setting: str, is_on: tuple[bool, bool]
 ) -> None:
     monkeypatch.setenv("NOVOIC_AUTOMATION", setting)
@@ -173,7 +173,7 @@ def test_a_setting_switches_on_what_starts_by_itself(
         ("NOVOIC_NIGHTLY_CRON", "at night"),
     ],
 )
-def test_a_setting_that_cannot_be_right_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(NovoicError, match=name):
         automation()
@@ -195,7 +195,7 @@ def test_the_instances_settings_are_valid_and_telemetry_is_off(tmp_path: Path) -
         assert instance.is_persistent
         assert not instance.telemetry_enabled
         assert instance.get_runs() == []
-        assert instance.freshness_enabled  # else nobody warns of datasets that are not
+        assert instance.freshness_enabled  # otherwise nothing warns of stale datasets
     assert (tmp_path / "history").exists()
 
 

@@ -1,6 +1,6 @@
-"""What can be learnt from the sample corpus: what was put into it, from those it was put into, and nothing else.
+"""Models learn from the sample corpus exactly the stated differences, only from the patients, and nothing else.
 
-What cases have more or less of is stated in `novoic_assets/synthetic/people.py`.
+`novoic_assets/synthetic/people.py` states which values are higher or lower in cases.
 """
 
 import logging
@@ -25,15 +25,15 @@ from novoic_assets_tests.lab import Lab
 
 pytestmark = pytest.mark.slow
 
-LOG = logging.getLogger(__name__)  # shown by `--log-cli-level=info`
+LOG = logging.getLogger(__name__)  # `--log-cli-level=info` shows it
 SHUFFLES = 200
-LEARNT = ("word_vector", "mfcc")  # fewer columns: each shuffle fits five models
-SMALLEST_CHANCE = 0.01  # p below which a result is not taken for chance
+LEARNT = ("word_vector", "mfcc")  # few columns, as each shuffle fits five models
+SMALLEST_CHANCE = 0.01  # a smaller p does not count as chance
 Matrix = NDArray[np.float32]
 
 
 def auc(data: TrainingData, X: Matrix, y: NDArray[np.int8]) -> float:  # noqa: N803 - as scikit-learn calls it
-    """The weighted AUC of patients that the model has not seen, averaged over five folds."""
+    """The weighted AUC for patients that the model has not seen, averaged over five folds."""
     scores = []
     for train, test in GroupKFold(5).split(X, y, data.patient):
         model = make_pipeline(
@@ -50,16 +50,16 @@ def auc(data: TrainingData, X: Matrix, y: NDArray[np.int8]) -> float:  # noqa: N
 
 
 def shuffled_aucs(data: TrainingData, X: Matrix) -> NDArray[np.float64]:  # noqa: N803 - as above
-    """The AUCs when labels are dealt out to the patients by chance."""
+    """The AUCs with labels that are shuffled between the patients."""
     _, first, patient = np.unique(data.patient, return_index=True, return_inverse=True)
     labels = data.y[first]
     rng = np.random.default_rng(0)
-    with threadpool_limits(1):  # models as small as these are slowed down by more threads
+    with threadpool_limits(1):  # more threads slow down such small models
         return np.array([auc(data, X, rng.permutation(labels)[patient]) for _ in range(SHUFFLES)])
 
 
 def chance(true: float, shuffled: NDArray[np.float64]) -> float:
-    """The p-value of a permutation test: how often chance does as well."""
+    """The p-value of a permutation test: how often shuffled labels do as well."""
     return float((1 + np.sum(shuffled >= true)) / (1 + len(shuffled)))
 
 
@@ -69,7 +69,12 @@ def both(data: TrainingData) -> Matrix:
 
 
 def materialized(folder: Path, effect: float) -> Path:
-    """The store made from the default sample corpus."""
+    """Make the store of the default sample corpus.
+
+    Args:
+        folder: The folder for corpus and store.
+        effect: Size of the differences between cases and controls; 1 is the default corpus, 0 has none.
+    """
     corpus = folder / "corpus"
     write_corpus(corpus, CorpusSettings(effect=effect))
     lab = Lab(folder)
@@ -79,7 +84,7 @@ def materialized(folder: Path, effect: float) -> Path:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The store of the sample corpus that everybody has."""
+    """The store of the default sample corpus."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NOVOIC_PSEUDONYM_KEY", "the key that the order of rows and so the folds depend on")
         yield materialized(tmp_path_factory.mktemp("sample"), effect=1.0)
@@ -93,7 +98,7 @@ def same(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield materialized(tmp_path_factory.mktemp("same"), effect=0.0)
 
 
-# Of the values that tell the stated differences, whether cases have more.
+# The values that show the stated differences, and whether they are higher in cases.
 CASES_HAVE_MORE = {
     "pronoun_rate": True,
     "pronoun_noun_ratio": True,
@@ -113,7 +118,7 @@ CASES_HAVE_MORE = {
     "alpha_ratio": True,
     "centroid": False,
 }
-# Nothing about cases and controls differs in these.
+# Values that do not differ between cases and controls.
 ALIKE = (
     "um_share",
     "question_rate",
@@ -134,7 +139,7 @@ ALIKE = (
 
 
 def p_values(data: TrainingData, alternative: str = "two-sided") -> dict[str, float]:
-    """For each value the chance (Mann-Whitney) that cases and controls differ so, a patient's mean being one datum."""
+    """The p-value (Mann-Whitney) of each value for cases against controls, with one mean for each patient."""
     frame = data.to_pandas().groupby("patient").mean(numeric_only=True)
     cases, controls = frame[frame["y"] == 1], frame[frame["y"] == 0]
     names = [*data.text_names, *data.audio_names, *data.recording_names]
@@ -146,7 +151,7 @@ def p_values(data: TrainingData, alternative: str = "two-sided") -> dict[str, fl
     return {name: float(p) for name, p in found.items()}
 
 
-def test_the_stated_differences_come_out_in_the_values_that_tell_of_them(store: Path) -> None:
+def test_the_values_show_the_stated_differences(store: Path) -> None:
     data = load_dataset("ad_vs_hc", store=store)
     more, less = p_values(data, "greater"), p_values(data, "less")
     found = {name: (more if cases_more else less)[name] for name, cases_more in CASES_HAVE_MORE.items()}
@@ -157,15 +162,15 @@ def test_the_stated_differences_come_out_in_the_values_that_tell_of_them(store: 
     assert {name: p for name, p in alike.items() if p < SMALLEST_CHANCE} == {}
 
 
-def test_where_there_is_no_effect_no_value_differs(same: Path) -> None:
+def test_without_an_effect_no_value_differs(same: Path) -> None:
     found = p_values(load_dataset("ad_vs_hc", store=same))
     smallest = min(found, key=lambda name: found[name])
     LOG.info("no effect: %d values, the smallest p %.4f", len(found), found[smallest])
-    # Of so many values one is below that as rarely as a single one is below SMALLEST_CHANCE (Bonferroni).
+    # Bonferroni: the smallest of so many p is below this as rarely as a single p is below SMALLEST_CHANCE.
     assert found[smallest] > SMALLEST_CHANCE / len(found)
 
 
-def test_patients_speech_tells_cases_from_controls(store: Path) -> None:
+def test_patients_speech_separates_cases_from_controls(store: Path) -> None:
     data = load_dataset("ad_vs_hc", store=store, families=LEARNT)
     true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
     text, audio = auc(data, data.X_text, data.y), auc(data, data.X_audio, data.y)
@@ -183,7 +188,7 @@ def test_investigators_speech_does_not(store: Path) -> None:
     assert chance(true, shuffled) > SMALLEST_CHANCE
 
 
-def test_nothing_tells_them_apart_where_there_is_no_effect(same: Path) -> None:
+def test_without_an_effect_nothing_separates_them(same: Path) -> None:
     data = load_dataset("ad_vs_hc", store=same, families=LEARNT)
     true, shuffled = auc(data, both(data), data.y), shuffled_aucs(data, both(data))
     LOG.info("no effect: AUC %.3f, p %.3f", true, chance(true, shuffled))

@@ -1,4 +1,4 @@
-"""Markdown that is generated: tables, and parts of a page between two marks."""
+"""Generated Markdown: tables, and parts of a page between two marks."""
 
 import pytest
 

@@ -1,11 +1,11 @@
 """Nothing personal leaves `restricted/`: not to a terminal, a log, Dagster's history or the datasets.
 
-All that could identify somebody, wherever it stands in the input, has the canary in it. A process then does
-what can be done with the platform, and above all lets it fail in every way, with exceptions whose text has
-the canary too. Afterwards the canary may be nowhere but in the raw folder and below `restricted/`.
+Every part of the input that could identify somebody contains the canary. A process then uses all functions of the
+platform, and makes it fail in every way, with exceptions whose text contains the canary too. Afterwards the canary may
+be only in the raw folder and below `restricted/`.
 
-`novoic identify` and `novoic quarantine --list` name patients and sessions, as they are meant to. The root
-folders are settings, not data, and stand in a run's config.
+`novoic identify` and `novoic quarantine --list` name patients and sessions on purpose. The root folders are settings,
+not data, and appear in a run's config.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.timeout(900)  # dozens of runs in one fixture
 
 
 def fill(raw: Path) -> None:
-    """A raw folder that has the canary in all that could identify somebody."""
+    """Fill a raw folder with the canary in everything that could identify somebody."""
     text, audio = raw / "text" / f"{CANARY}clinic", raw / "audio" / f"{CANARY}clinic"
     text.mkdir(parents=True)
     audio.mkdir(parents=True)
@@ -127,15 +127,15 @@ def _with_comments(container: str, seed: int = 0) -> bytes:
 
 
 class Scenes:
-    """What the process does, one method a scene; each gives what the command exited with."""
+    """What the process does, one method for each scene; `outcomes` holds the result of each scene."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.raw, self.store = folder, folder / "raw", folder / "store"
         self.outcomes: dict[str, object] = {}
 
     def usual(self) -> None:
-        """What happens in any lab, and the failures of code."""
-        # The first one before `novoic` silences Python's warnings.
+        """Play the usual work of a lab, and failures of code."""
+        # Run this first, before `novoic` silences Python's warnings.
         self.outcomes["the job as Dagster runs it"] = self._job()
         self._command("nothing new", "materialize", "--raw", "raw")
         for command in (["datasets"], ["datasets", "--json"], ["quarantine"], ["quarantine", "--json"]):
@@ -146,7 +146,7 @@ class Scenes:
         self._failures()
 
     def broken(self) -> None:
-        """Failures of storage, settings and listings, and work in worker processes."""
+        """Play failures of storage, settings and listings, and work in worker processes."""
         self.outcomes["the job as Dagster runs it"] = self._job()
         self._failing_stages()
         self._workers()
@@ -264,7 +264,7 @@ class Scenes:
 
     def _bad_listings(self) -> None:
         for scene, name in (("a control character", f"{CANARY}\1.wav"), ("no UTF-8", f"{CANARY}\udcff.wav")):
-            path = self.raw / "audio" / name  # a surrogate stands for a byte that is no UTF-8
+            path = self.raw / "audio" / name  # a surrogate stands for a byte that is not UTF-8
             path.touch()
             self._command(f"{scene} in a name", "materialize", "--raw", "raw")
             path.unlink()
@@ -357,7 +357,7 @@ def has_canary(data: bytes) -> bool:
 
 
 def contents(path: Path) -> Iterator[bytes]:
-    """A file's bytes, and what is in it where it is a database, an archive or a table."""
+    """Yield a file's bytes, and also the content of a database, an archive or a table."""
     yield path.read_bytes()
     if path.suffix == ".db":
         with contextlib.closing(sqlite3.connect(path)) as database:
@@ -375,7 +375,7 @@ def contents(path: Path) -> Iterator[bytes]:
 
 
 def _unpacked(value: object) -> bytes:
-    """A database's value; Dagster keeps the snapshots of jobs compressed."""
+    """Decompress a database's value: Dagster compresses the snapshots of jobs."""
     if isinstance(value, bytes):
         with contextlib.suppress(zlib.error):
             return zlib.decompress(value)
@@ -389,7 +389,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def outside(played: Played) -> Iterator[Path]:
-    """The files that the platform wrote, but for those below `restricted/`."""
+    """Yield the files that the platform wrote outside `restricted/`."""
     for path in _files(played.folder):
         parts = path.relative_to(played.folder).parts
         if parts[0] != "raw" and "restricted" not in parts:
@@ -397,7 +397,7 @@ def outside(played: Played) -> Iterator[Path]:
 
 
 def test_the_canary_is_where_it_may_be(played: Played) -> None:
-    # Else the other tests would prove nothing.
+    # Otherwise the other tests prove nothing.
     assert has_canary(b" ZqCanary ")
     assert has_canary("zqcanary".encode("utf-16"))
     tables = [path for path in _files(played.folder / "store" / "restricted") if path.suffix == ".parquet"]
@@ -405,7 +405,7 @@ def test_the_canary_is_where_it_may_be(played: Played) -> None:
     assert found >= {"patients", "transcripts", "text_features", "audio_features", "audio_files", "transcript_files"}
 
 
-def test_the_scenes_went_as_they_were_meant_to(played: Played) -> None:
+def test_the_scenes_had_the_intended_outcomes(played: Played) -> None:
     succeed = {
         "nothing new",
         "datasets",
@@ -453,7 +453,7 @@ def test_nothing_personal_is_in_the_datasets(played: Played) -> None:
 
 
 def test_nothing_personal_is_in_any_other_file_or_name(played: Played) -> None:
-    pointer = ("store_pointer", "training_data", "ad_vs_hc", "current.json")  # the scene wrote it itself
+    pointer = ("store_pointer", "training_data", "ad_vs_hc", "current.json")  # the scene itself wrote it
     others = [path for path in outside(played) if path.relative_to(played.folder).parts != pointer]
     assert not [path for path in others if CANARY in str(path.relative_to(played.folder)).lower()]
     assert not [path for path in others if any(map(has_canary, contents(path)))]

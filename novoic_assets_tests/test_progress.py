@@ -1,4 +1,4 @@
-"""What is told while work runs: lines of the run's log at a sensible pace, and a bar for who looks on."""
+"""Progress while work runs: occasional lines in the run's log, and a bar in a terminal."""
 
 import os
 import pty
@@ -13,7 +13,7 @@ from novoic_assets_tests.processes import NOVOIC
 
 
 class Clock:
-    """A clock that is put forward by hand."""
+    """A clock that tests advance by hand."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -33,12 +33,12 @@ def test_a_line_says_what_is_done_how_fast_and_how_long_the_rest_will_take(clock
     lines: list[str] = []
     pace = progress.Pace("audio_features", 2_000, 1_000.0, lines.append)
     clock.now += 100.0
-    # A quarter of the work, though half of the sessions: those with the long recordings are still to come.
+    # A quarter of the work, but half of the sessions: the long recordings are still to come.
     pace.advance(1_000, 250.0, 9_000.0)
     assert lines == ["1,000 of 2,000 sessions, 2.5 hours of audio, 10.0 sessions/s, 5.0 min left"]
 
 
-def test_of_work_without_audio_no_hours_are_told(clock: Clock) -> None:
+def test_work_without_audio_reports_no_hours(clock: Clock) -> None:
     lines: list[str] = []
     pace = progress.Pace("text_features", 4, 4.0, lines.append)
     clock.now += 60.0
@@ -59,7 +59,7 @@ def test_lines_come_after_a_while_and_then_twice_a_minute(clock: Clock) -> None:
     assert pace.elapsed == 100.0
 
 
-def test_listeners_are_told_at_once_and_only_while_they_listen() -> None:
+def test_listeners_get_reports_at_once_and_only_while_they_listen() -> None:
     told: list[tuple[str, int, int]] = []
     with progress.listening(lambda *what: told.append(what)):
         pace = progress.Pace("text_features", 3, 3.0, lambda _: None)
@@ -90,13 +90,13 @@ def test_on_a_terminal_a_bar_shows_each_stage_and_nothing_of_a_session(lab: Lab)
 
 
 def read_all(terminal: int) -> str:
-    """All that is written to a terminal until nobody has it open."""
+    """Read everything written to a terminal until no process has it open."""
     written = b""
     with os.fdopen(terminal, "rb", buffering=0) as file:
         while True:
             try:
                 part = file.read(1 << 16)
-            except OSError:  # so says Linux that it is closed
+            except OSError:  # Linux raises this once it is closed
                 part = b""
             if not part:
                 return written.decode()

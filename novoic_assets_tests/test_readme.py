@@ -1,4 +1,4 @@
-"""The README's commands do what it says, in a copy of the repository that shares its installed packages."""
+"""The README's commands work as described, in a copy of the repository that shares its installed packages."""
 
 import os
 import re
@@ -15,9 +15,9 @@ from novoic_assets_tests import needs
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
-# `make test` would run these tests again, without end: in the copy it runs a few.
+# `make test` would run these tests again, without end. In the copy it runs only a few.
 NARROWED = {"make test": {"PYTEST_ADDOPTS": "novoic_assets_tests/sessions/test_listing.py"}}
-# They serve until they are stopped: what they start is tested in test_ui.py and sensors/test_daemon.py.
+# These commands serve until somebody stops them; test_ui.py and sensors/test_daemon.py test what they start.
 SERVERS = dict.fromkeys(("make ui", "NOVOIC_AUTOMATION=new_data,nightly make ui"), "dagster dev -w workspace.yaml")
 
 
@@ -38,7 +38,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    # Of the copy's files none is newer than what is installed.
+    # Keep make from installing again, although the copied files are newer than the installed packages.
     old = "-o requirements.txt -o requirements-dev.txt -o pyproject.toml"
     settings = {name: value for name, value in os.environ.items() if not name.startswith(("NOVOIC_", "DAGSTER_"))}
     return subprocess.run(
@@ -53,7 +53,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_every_command_of_the_readme_works_in_its_order(copy: Path) -> None:
+def test_the_commands_of_the_readme_work_in_order(copy: Path) -> None:
     lab = run(".venv/bin/novoic synth ../lab/raw --sessions 12 --minutes 0.1", copy)
     assert lab.returncode == 0, lab.stderr
     commands = [line for block in blocks("bash") for line in block.splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""Each reason stands for itself, and a code that gets another name leaves every fingerprint as it was."""
+"""Each reason is clear by itself, and renaming a code leaves every fingerprint unchanged."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from novoic_assets.reasons import DESCRIPTIONS, OK, PAIRING_MARKS, RENAMED, Reas
 from novoic_assets.sessions.formats import registered
 
 
-def test_every_reason_has_a_description_of_its_own() -> None:
+def test_every_reason_has_its_own_description() -> None:
     assert set(DESCRIPTIONS) == set(Reason)
     assert len(set(DESCRIPTIONS.values())) == len(Reason)
 
@@ -23,7 +23,7 @@ def test_the_page_on_formats_names_every_reason_and_every_transcript_format() ->
         assert f"| `{form.name}` | {', '.join(f'`{extension}`' for extension in form.extensions)} |" in page
 
 
-def test_a_renamed_code_leads_to_a_reason_and_is_none_itself() -> None:
+def test_a_renamed_code_leads_to_a_reason_and_is_not_a_reason_itself() -> None:
     assert {"malformed_xml", "forbidden_xml"} <= set(RENAMED)
     assert set(RENAMED.values()) <= {reason.value for reason in Reason}
     assert not set(RENAMED) & {reason.value for reason in Reason}
@@ -39,7 +39,7 @@ def test_fingerprints_know_a_code_by_its_first_name() -> None:
     }
 
 
-# From when the code, and the member of the enum, were hashed themselves.
+# From the time when fingerprints hashed the code and the member of the enum themselves.
 TEXT = {
     "malformed_transcript": "a48b478b7d3c5d701e30bec47d181079",
     "forbidden_markup": "8b267d8302ac47d9e00e490ebc568a8c",
@@ -54,11 +54,11 @@ AUDIO = {
 
 
 @pytest.mark.parametrize(("code", "before"), TEXT.items())
-def test_the_fingerprint_of_a_refused_transcript_is_what_it_was(code: str, before: str) -> None:
+def test_the_fingerprint_of_a_refused_transcript_stays_the_same(code: str, before: str) -> None:
     assert fingerprint(first_code(code), None, None, None) == before
 
 
 @pytest.mark.parametrize(("reason", "before"), AUDIO.items())
-def test_the_fingerprint_of_a_session_that_is_not_whole_is_what_it_was(reason: Reason, before: str) -> None:
+def test_the_fingerprint_of_an_incomplete_session_stays_the_same(reason: Reason, before: str) -> None:
     assert set(PAIRING_MARKS) == set(AUDIO)
     assert fingerprint("decoder", Verbatim(PAIRING_MARKS[reason]), None, "audio/a.wav 1 etag") == before

@@ -1,4 +1,4 @@
-"""A run that was killed is taken up by the next one, and two runs at once end where one would."""
+"""The next run resumes a killed run, and two runs at once end with the same result as one."""
 
 import functools
 import logging
@@ -28,7 +28,7 @@ from novoic_assets_tests.processes import (
 
 pytestmark = pytest.mark.slow
 
-SESSIONS = 300  # one worker computes them in two chunks a stage
+SESSIONS = 300  # one worker computes them in two chunks for each stage
 STAGES = {
     "parsed_transcripts": "transcripts",
     "text_features": "text_features",
@@ -36,7 +36,7 @@ STAGES = {
 }
 KILLS = int(os.environ.get("NOVOIC_TEST_KILLS", "3"))
 
-# What is computed is not tested here: what these leave is computed in a moment.
+# These tests do not depend on the values, so compute only families that take a moment.
 FEW_FAMILIES = "-syntactic,-discourse,-pitch,-voice_quality,-formants,-spectral,-level_and_pauses"
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ IN_PROCESS = {"settings": {"config": {"families": FEW_FAMILIES}}}
 
 @dataclass(frozen=True)
 class Undisturbed:
-    """What a run that nobody disturbs makes of the corpus, and the seconds until it begins to, and until it ends."""
+    """The result of an undisturbed run, and the seconds until it starts to compute and until it ends."""
 
     raw: Path
     content: Content
@@ -76,7 +76,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
 def test_what_a_killed_run_committed_is_kept_and_the_next_run_computes_the_rest(
     undisturbed: Undisturbed, tmp_path: Path, stage: str
 ) -> None:
-    for attempt in range(ATTEMPTS):  # the kill may come too late, after the last chunk
+    for attempt in range(ATTEMPTS):  # the kill may come after the last chunk
         lab = Lab(tmp_path / str(attempt))
         with materialize(lab, undisturbed.raw) as process:
             wait_until(commit(lab, STAGES[stage], 1).exists, process)
@@ -95,7 +95,7 @@ def test_what_a_killed_run_committed_is_kept_and_the_next_run_computes_the_rest(
 def test_a_run_killed_at_a_random_moment_and_run_again_ends_as_an_undisturbed_one(
     undisturbed: Undisturbed, tmp_path: Path, share: float
 ) -> None:
-    for attempt in range(ATTEMPTS):  # this run may be over sooner than the undisturbed one was
+    for attempt in range(ATTEMPTS):  # this run may end sooner than the undisturbed run did
         lab = Lab(tmp_path / str(attempt))
         moment = undisturbed.begins + share / 2**attempt * (undisturbed.ends - undisturbed.begins)
         with materialize(lab, undisturbed.raw) as process:
@@ -131,8 +131,8 @@ def test_the_later_listing_of_a_changed_folder_wins_whichever_run_ends_last(
     lab = Lab(tmp_path / "lab")
     shutil.copytree(undisturbed.raw, lab.raw, dirs_exist_ok=True)
     unspoken = lab.raw / "audio" / f"SYN{SESSIONS - 5:05}.wav"
-    silence(unspoken, hours=2, rate=8_000)  # so that the audio's second chunk takes a while
-    # Each has a history of its own: one that is held might hold the lock of a history that they share.
+    silence(unspoken, hours=2, rate=8_000)  # makes the second chunk of the audio slow
+    # Each run has its own history: a held run might hold the lock of a shared one.
     with materialize(lab, lab.raw, home=tmp_path / "earlier") as earlier:
         hold_once_there(commit(lab, "audio_features", 1), earlier)
         rows = lab.all_rows()
@@ -144,7 +144,7 @@ def test_the_later_listing_of_a_changed_folder_wins_whichever_run_ends_last(
                 finish(later)
                 let_finish(earlier)
             else:
-                hold_once_there(commit(lab, "text_features", 1), later)  # it is done with the audio
+                hold_once_there(commit(lab, "text_features", 1), later)  # the later run has finished the audio
                 let_finish(earlier)
                 let_finish(later)
     fresh = Lab(tmp_path / "fresh")
@@ -153,7 +153,7 @@ def test_the_later_listing_of_a_changed_folder_wins_whichever_run_ends_last(
 
 
 def change(lab: Lab) -> None:
-    """Add a session, change one and remove one; those that are there already are of the stages' second chunk."""
+    """Add a session, change one and remove one; the last two are in the second chunk of the stages."""
     changed, gone = f"SYN{SESSIONS:05}", f"SYN{SESSIONS - 1:05}"
     (patient,) = {row["patient"] for row in lab.all_rows()["transcripts"] if row["session"] == changed}
     lab.add_session(changed, patient, words="quite another sentence")
@@ -163,14 +163,14 @@ def change(lab: Lab) -> None:
 
 
 def hold_once_there(path: Path, process: subprocess.Popen[str]) -> None:
-    """Stop a run in the midst of its work, once there is a file."""
+    """Suspend a run as soon as a file exists."""
     wait_until(path.exists, process)
     os.killpg(process.pid, signal.SIGSTOP)
     assert process.poll() is None, process.communicate()[0]
 
 
 def let_finish(process: subprocess.Popen[str]) -> None:
-    """Let a run that is held go on, to its end."""
+    """Continue a suspended run until it ends."""
     assert process.poll() is None
     os.killpg(process.pid, signal.SIGCONT)
     finish(process)
@@ -178,13 +178,13 @@ def let_finish(process: subprocess.Popen[str]) -> None:
 
 def test_the_workers_of_a_killed_run_end_with_it(lab: Lab) -> None:
     lab.fill(2)
-    for index in range(2):  # many hours of silence, enough to be worth worker processes
+    for index in range(2):  # so many hours of silence that worker processes pay off
         silence(lab.raw / "audio" / f"S{index}.wav", hours=12)
     with materialize(lab, lab.raw, NOVOIC_WORKERS="2") as process:
         try:
             wait_until(lambda: sum(seconds > 2 for seconds in workers_of(process).values()) == 2, process)
             assert process.poll() is None, process.communicate()[0]
-            process.kill()  # alone, without those that it started
+            process.kill()  # only this process, not its children
             process.wait()
             wait_until(lambda: not workers_of(process))
         finally:

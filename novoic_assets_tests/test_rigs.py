@@ -1,4 +1,4 @@
-"""What the tests lean on: the S3 service and the broker do what the tests take for granted."""
+"""The S3 service and the broker of the tests behave as the tests assume."""
 
 from pathlib import Path
 

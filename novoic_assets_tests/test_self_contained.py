@@ -1,4 +1,4 @@
-"""The tests look at nothing beside the repository, and are skipped only for what can be installed."""
+"""Tests read nothing outside the repository, and are skipped only for something that can be installed."""
 
 import ast
 import importlib
@@ -15,7 +15,7 @@ from novoic_assets_tests.needs import needs
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
 MODULES = sorted(TESTS.rglob("*.py"))
-# An expression of these parts makes one path of another, and neither reads nor writes.
+# An expression of these parts only derives a path from another; it neither reads nor writes.
 PARTS = (ast.Name, ast.Attribute, ast.Subscript, ast.Constant, ast.BinOp, ast.Div, ast.Call, ast.Load)
 CALLS = {"Path", "resolve", "absolute", "joinpath", "with_name"}
 SKIPS = {"skip", "skipif", "importorskip", "xfail"}
@@ -26,7 +26,7 @@ def name_of(path: Path) -> str:
 
 
 def constants(module: ModuleType) -> dict[str, Any]:
-    """What a path can be made of without running a function: the module's paths, and modules that have some."""
+    """Find the names from which a path can be derived without calling functions: paths, and modules that have some."""
 
     def makes_paths(value: object) -> bool:
         ours = isinstance(value, ModuleType) and value.__name__.startswith(TESTS.name)
@@ -37,7 +37,7 @@ def constants(module: ModuleType) -> dict[str, Any]:
 
 
 def paths(source: str, names: Mapping[str, Any]) -> Iterator[Path]:
-    """The paths that the expressions of a source amount to, and each path on the way to them."""
+    """Yield the paths that the expressions of a source evaluate to, including intermediate ones."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.expr):
             continue
@@ -46,18 +46,18 @@ def paths(source: str, names: Mapping[str, Any]) -> Iterator[Path]:
         called = {ast.unparse(part.func).rpartition(".")[2] for part in parts if isinstance(part, ast.Call)}
         if used and used <= names.keys() and called <= CALLS and all(isinstance(part, PARTS) for part in parts):
             value = eval(compile(ast.Expression(node), "path", "eval"), dict(names))
-            is_fixed = used == {"Path"} and isinstance(value, Path) and value.is_absolute()  # the same for everybody
+            is_fixed = used == {"Path"} and isinstance(value, Path) and value.is_absolute()  # the same on every machine
             if isinstance(value, Path) and not is_fixed:
                 yield value
 
 
 def leads_out(path: Path) -> bool:
-    """Whether a path is a folder that the repository lies in, or goes up."""
+    """Whether a path is a parent folder of the repository, or goes up."""
     return path in REPOSITORY.parents or ".." in path.parts
 
 
 def skips(source: str) -> list[str]:
-    """The ways to skip a test that a source names."""
+    """Find the ways to skip a test that a source uses."""
     attributes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Attribute)]
     return [
         ast.unparse(node)
@@ -67,7 +67,7 @@ def skips(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_no_module_leads_out_of_the_repository(path: Path) -> None:
+def test_no_module_uses_a_path_outside_the_repository(path: Path) -> None:
     names = constants(importlib.import_module(name_of(path)))
     assert [found for found in paths(path.read_text(), names) if leads_out(found)] == []
 
@@ -82,12 +82,12 @@ def test_no_module_leads_out_of_the_repository(path: Path) -> None:
         'corpora.FIXTURES.parents[2].joinpath("shared")',
     ],
 )
-def test_a_path_out_of_the_repository_is_found(expression: str) -> None:
+def test_a_path_outside_the_repository_is_found(expression: str) -> None:
     names = {"Path": Path, "__file__": __file__, "REPOSITORY": REPOSITORY, "corpora": corpora}
     assert any(leads_out(path) for path in paths(expression, names))
 
 
-def test_a_test_is_skipped_only_by_what_says_what_it_needs() -> None:
+def test_tests_are_skipped_only_by_the_functions_that_say_what_is_missing() -> None:
     assert {name_of(path) for path in MODULES if skips(path.read_text())} == {f"{TESTS.name}.needs"}
 
 

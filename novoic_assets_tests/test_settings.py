@@ -1,7 +1,6 @@
-"""Settings: what each takes, and what happens where it cannot be read.
+"""Settings: the values each takes, and the errors for invalid values.
 
-The README's tables and `novoic settings` are made from the same descriptions; test_cli.py and test_readme.py see to
-that.
+The README's tables and `novoic settings` use the same descriptions; test_cli.py and test_readme.py check that.
 """
 
 import re
@@ -17,7 +16,7 @@ from novoic_assets.settings import S3_VARIABLES, VARIABLES, Settings, settings
 REPOSITORY = Path(__file__).parents[1]
 KEY = "a secret of 16 characters and more"
 
-# Of each setting a text that can be set, and the value that it gives.
+# For each setting a valid text, and the value that it gives.
 GOOD = {
     "raw": ("s3://bucket/raw", "s3://bucket/raw"),
     "store": ("../lab/store", "../lab/store"),
@@ -55,7 +54,7 @@ SECRETS = {"pseudonym_key": KEY, "kafka_password": "hunter2"}
 
 NO_NATURALS = ("two", "-1", "+1", "1.5", "1.0", "1e3", "1_000", "٣", " 2", "9" * 5000)
 NO_NAMES = ("none", "tls")
-# What a setting refuses. A setting that is not here takes any text: what it names is looked for where it is used.
+# Texts that a setting refuses. A setting that is not here takes any text; the code that uses it checks what it names.
 BAD = {
     "workers": NO_NATURALS,
     "device": ("gpu 0", "cuda:", "CUDA:0"),
@@ -112,7 +111,7 @@ def test_an_empty_setting_is_not_set(monkeypatch: pytest.MonkeyPatch, field: str
 
 
 @pytest.mark.parametrize(("field", "text"), [(field, text) for field, texts in BAD.items() for text in texts])
-def test_a_setting_that_cannot_be_read_is_one_line_that_names_it_and_not_its_value(
+def test_an_invalid_setting_fails_with_one_line_that_names_it_and_not_its_value(
     monkeypatch: pytest.MonkeyPatch, field: str, text: str
 ) -> None:
     variable = VARIABLES[field]
@@ -120,10 +119,10 @@ def test_a_setting_that_cannot_be_read_is_one_line_that_names_it_and_not_its_val
     with pytest.raises(NovoicError) as caught:
         settings()
     assert str(caught.value) == f"{variable.name} takes {variable.takes}".replace("`", "")
-    assert caught.value.__context__ is None  # what pydantic says quotes the value
+    assert caught.value.__context__ is None  # the text of pydantic's error quotes the value
 
 
-def test_every_setting_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_invalid_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOVOIC_RUN_CPU", "many")
     monkeypatch.setenv("NOVOIC_WORKERS", "many")
     with pytest.raises(NovoicError) as caught:
@@ -149,7 +148,7 @@ def test_a_setting_cannot_be_changed_in_the_code() -> None:
         settings().workers = 3  # type: ignore[misc]
 
 
-def test_of_several_variables_the_first_that_is_not_empty_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_variable_that_is_not_empty_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://second")
     monkeypatch.setenv("AWS_ENDPOINT", "http://third")
     assert settings().aws_endpoint_url == "http://second"
@@ -201,12 +200,12 @@ def files_that_name_settings() -> list[Path]:
     return [*named, *(path for folder in folders for path in folder if path.suffix in suffixes)]
 
 
-def test_whoever_names_a_setting_names_one_that_there_is() -> None:
+def test_every_named_setting_exists() -> None:
     known = {name for variable in VARIABLES.values() for name in variable.names}
     found = {
         (str(path.relative_to(REPOSITORY)), name)
         for path in files_that_name_settings()
-        # NOVOIC_KAFKA_… are several.
+        # NOVOIC_KAFKA_… stands for several settings.
         for name in re.findall(r"\bNOVOIC_[A-Z0-9_]*[A-Z0-9]\b", path.read_text("utf-8"))
     }
     assert {(path, name) for path, name in found if name not in known} == set()

@@ -1,4 +1,4 @@
-"""What a user of Dagster's UI meets: runs, graph, checks and pictures, over its own API and in a browser."""
+"""What a user of Dagster's UI sees: runs, graph, checks and pictures, through its API and in a browser."""
 
 import base64
 import io
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[1]
 JOB = "materialize_all"
-PATIENCE = 120.0  # s until a test gives up on something that has to happen
+PATIENCE = 120.0  # s until a test gives up waiting
 DATASETS = [cohort.name for cohort in COHORTS]
 STAGES = {
     "raw_metadata": set(),
@@ -73,7 +73,7 @@ Answer = dict[str, Any]
 
 
 def wait_for(get: Callable[[], Any], what: str) -> Any:
-    """Ask until the answer is true or more, and return it."""
+    """Call `get` until its answer is truthy, and return the answer."""
     end = time.monotonic() + PATIENCE
     while not (answer := get()):
         assert time.monotonic() < end, f"{what} did not happen"
@@ -83,7 +83,7 @@ def wait_for(get: Callable[[], Any], what: str) -> Any:
 
 @contextmanager
 def background(command: list[object], folder: Path, env: dict[str, str], log: Path) -> Iterator[None]:
-    """Run a command in a process group of its own; all of it is gone afterwards."""
+    """Run a command in a new process group while the context lasts; its end kills the group."""
     with log.open("wb") as file:
         process = subprocess.Popen(
             command, cwd=folder, env=env, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
@@ -97,7 +97,7 @@ def background(command: list[object], folder: Path, env: dict[str, str], log: Pa
 
 @dataclass
 class Dagster:
-    """A running `dagster dev` over a small corpus that `novoic materialize` has been run on."""
+    """A running `dagster dev` over a small corpus that `novoic materialize` has processed."""
 
     folder: Path
     url: str
@@ -132,7 +132,7 @@ class Dagster:
         return {name for name, node in self.assets().items() if node["staleStatus"] != "FRESH"}
 
     def materialize(self, *assets: str) -> str:
-        """Launch a run of some or all assets as the UI does, wait for its success and return its id."""
+        """Launch a run of some or all assets as the UI does, wait until it succeeds and return its id."""
         selector = {
             "repositoryLocationName": "novoic_assets",
             "repositoryName": "__repository__",
@@ -214,7 +214,7 @@ def test_transcripts_are_stale_only_when_the_listing_changed(dagster: Dagster) -
 
 
 class Browser:
-    """A page of a headless Chromium, driven over its DevTools protocol."""
+    """A page of a headless Chromium, controlled through its DevTools protocol."""
 
     def __init__(self, socket: Any) -> None:
         self._socket = socket
@@ -232,7 +232,7 @@ class Browser:
         return self.call("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def click(self, text: str) -> None:
-        """Click on what has just this text, when it is there."""
+        """Wait for the element with exactly this text, and click on it."""
         find = f"[...document.querySelectorAll('*')].find(e => !e.children.length && e.textContent === {text!r})"
         wait_for(lambda: self.evaluate(f"(e => e && (e.click(), true))({find})"), f"a click on {text}")
 
@@ -270,13 +270,13 @@ def test_a_dataset_shows_its_picture_in_a_browser(dagster: Dagster, browser: Bro
 
 
 def test_a_browser_shows_the_graph(dagster: Dagster, browser: Browser, tmp_path: Path) -> None:
-    # So large a window that all of the graph is in view: what is not is not drawn.
+    # A window large enough for the whole graph: the UI does not draw what is out of view.
     browser.call("Emulation.setDeviceMetricsOverride", width=3400, height=3000, deviceScaleFactor=1, mobile=False)
     group = "document.querySelector('[class*=collapsedGroupNodeContainer]')"
     expanded = f"(g => g ? (g.click(), false) : document.body.innerText.includes('parsed_transcripts'))({group})"
     browser.call("Page.navigate", url=f"{dagster.url}/asset-groups/")
     wait_for(lambda: browser.evaluate(expanded), "the graph with its groups expanded")
-    browser.call("Page.reload")  # which keeps them expanded, and brings the whole into view
+    browser.call("Page.reload")  # keeps the groups expanded, and brings the whole graph into view
     drawn = (
         f"{json.dumps(list(GRAPH))}.every(name => document.body.innerText.includes(name))"
         " && !document.body.innerText.includes('Loading')"

@@ -1,4 +1,4 @@
-"""A SeaweedFS of its own on this machine's loopback: an S3 service for tests.
+"""A SeaweedFS server on this machine's loopback: an S3 service for tests.
 
     with seaweedfs(folder) as server:
         server.make_bucket("lab")
@@ -6,13 +6,13 @@
                         secret_access_key=server.secret_key, region=server.region,
                         client_options={"allow_http": True})
 
-- `endpoint`, `access_key`, `secret_key`, `region`: how to reach it. Other credentials, and none, are refused.
-- `environment`: the same as the environment variables that AWS's own tools know (and obstore and deltalake).
-- `make_bucket(name)`: a bucket; one that was not made is not there.
-- `stop()`: ends it as a power cut would. `start()`: starts it again, with the same ports, credentials and data.
-- `pause()`, `resume()`: it stays connected and says nothing.
+- `endpoint`, `access_key`, `secret_key`, `region`: address and credentials. The server refuses all other requests.
+- `environment`: the same as environment variables of AWS's own tools, which obstore and deltalake read too.
+- `make_bucket(name)`: creates a bucket; the server creates none by itself.
+- `stop()`: ends the server as a power cut would. `start()`: starts it again, with the same ports, credentials and data.
+- `pause()`, `resume()`: stop and restart its answers, while connections stay open.
 
-It opens ports of 127.0.0.1 alone, all of them free ones, so that several may run beside one another.
+The server opens only free ports of 127.0.0.1, so several servers can run at once.
 """
 
 import json
@@ -38,18 +38,18 @@ _REGION = "us-east-1"
 _START_SECONDS = 30.0
 _ATTEMPTS = 3
 _SERVICES = ("master", "volume", "filer", "s3")
-_ADMIN_OFFSET = 10_000  # its own worker looks for the admin service's second port here, whatever the options say
+_ADMIN_OFFSET = 10_000  # its worker expects the admin service's second port at this offset, whatever the options say
 
 
 class SeaweedFS:
-    """One server and what is needed to reach it."""
+    """One server, with its address and credentials."""
 
     def __init__(self, folder: Path, notify: tuple[str, str] | None = None) -> None:
-        """Choose ports and credentials; nothing runs yet.
+        """Choose ports and credentials; `start` starts the server.
 
         Args:
-            folder: Where it keeps its data and its log.
-            notify: Address of a Kafka broker and the topic that is told of every change; None tells nobody.
+            folder: The folder for its data and its log.
+            notify: Address of a Kafka broker and the topic for a message about each change; None sends no messages.
         """
         self.access_key = "novoic-tests"
         self.secret_key = secrets.token_hex(16)
@@ -75,7 +75,7 @@ class SeaweedFS:
         }
 
     def make_bucket(self, name: str) -> None:
-        """Make a bucket; one that is there stays as it is."""
+        """Create a bucket, unless it exists."""
         store = S3Store(
             name,
             endpoint=self.endpoint,
@@ -84,20 +84,20 @@ class SeaweedFS:
             region=self.region,
             client_options={"allow_http": True},
         )
-        # obstore makes no buckets, but it signs: a put to the bucket's own address is what makes one.
+        # obstore cannot create buckets, but it can sign requests: a PUT to the address of a bucket creates it.
         address = obstore.sign(store, "PUT", "", timedelta(minutes=1))
         try:
             with urllib.request.urlopen(urllib.request.Request(address, method="PUT"), timeout=30):
                 pass
         except HTTPError as error:
-            if error.code != 409:  # it is there
+            if error.code != 409:  # the bucket exists
                 raise
 
     def start(self) -> None:
-        """Start it and wait until it stores what it is given.
+        """Start the server and wait until it can store data.
 
         Raises:
-            TimeoutError: It did not start; its log says why.
+            TimeoutError: The server did not start; its log says why.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         if self._notify is not None:
@@ -109,7 +109,7 @@ class SeaweedFS:
             "ip": _HOST,
             "ip.bind": _HOST,
             "master.telemetry": "false",
-            # A bucket takes seven volumes at first; files grow as they are written to.
+            # A new bucket takes seven volumes; their files grow only as data are written.
             "master.volumeSizeLimitMB": "64",
             "volume.max": "200",
             "webdav": "false",
@@ -142,7 +142,7 @@ class SeaweedFS:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it at once, without a word to it."""
+        """Kill the server."""
         if self._process is None:
             return
         with suppress(ProcessLookupError):
@@ -150,16 +150,16 @@ class SeaweedFS:
         self._process.wait()
         self._process = None
         for port in self._ports.values():
-            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # where it keeps them
+            for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # where SeaweedFS keeps its sockets
                 path.unlink(missing_ok=True)
 
     def pause(self) -> None:
-        """Let it stand still: connections stay open and nothing is answered."""
+        """Suspend the server: connections stay open without answers."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on."""
+        """Continue after `pause`."""
         assert self._process is not None
         os.killpg(self._process.pid, signal.SIGCONT)
 
@@ -176,19 +176,19 @@ class SeaweedFS:
 
 @contextmanager
 def seaweedfs(folder: Path, notify: tuple[str, str] | None = None) -> Iterator[SeaweedFS]:
-    """Start a server, and end it.
+    """Run a server while the context lasts.
 
     Args:
-        folder: Where it keeps its data and its log.
-        notify: Address of a Kafka broker and the topic that is told of every change; None tells nobody.
+        folder: The folder for its data and its log.
+        notify: Address of a Kafka broker and the topic for a message about each change; None sends no messages.
 
     Yields:
-        The server, ready.
+        The server, ready to store data.
 
     Raises:
-        TimeoutError: It did not start.
+        TimeoutError: The server did not start.
     """
-    for attempt in range(_ATTEMPTS):  # somebody else may take a port between the look for free ones and the start
+    for attempt in range(_ATTEMPTS):  # another process may take a port between the search for free ports and the start
         server = SeaweedFS(folder / str(attempt), notify)
         try:
             server.start()
@@ -203,7 +203,7 @@ def seaweedfs(folder: Path, notify: tuple[str, str] | None = None) -> Iterator[S
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody listens on now, all different."""
+    """Find different ports of the loopback where nothing listens now."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

@@ -1,4 +1,4 @@
-"""What an engine is: it maps a function over sessions, and outlives workers that die of some of them."""
+"""The contract of engines: map a function over sessions, and survive workers that die of some sessions."""
 
 import heapq
 from collections.abc import Callable, Iterator, Sequence
@@ -11,29 +11,32 @@ from novoic_assets.reasons import Reason
 
 
 class SessionFunction(Protocol):
-    """Tasks in, one row a task out, in any order. It can be pickled, and raises for no bad input."""
+    """A function from tasks to rows: one row for each task, in any order.
+
+    It can be pickled. Bad input gives a row with a reason, never an exception.
+    """
 
     @property
     def schema(self) -> pa.Schema:
-        """The rows' columns; one of them is `session`."""
+        """The columns of the rows; one of them is `session`."""
 
     @property
     def at_once(self) -> int:
-        """How many tasks it wants in one call, where there are as many; 1 where it does not matter."""
+        """How many tasks one call should get, if there are as many; 1 if any number will do."""
 
     def __call__(self, tasks: pa.RecordBatch, /) -> pa.RecordBatch:
-        """A row for each task."""
+        """Compute a row for each task."""
 
     def refused(self, tasks: pa.RecordBatch, reason: Reason) -> pa.RecordBatch:
-        """A row with a reason for each task that could not be computed."""
+        """Make a row with a reason for each task that could not be computed."""
 
 
 class SessionEngine(Protocol):
-    """What maps a function over sessions."""
+    """Maps a function over sessions."""
 
     @property
     def parallelism(self) -> int:
-        """How many tasks run at once."""
+        """Number of tasks that run at once."""
 
     def map(
         self, function: SessionFunction, tasks: pa.Table, costs: Sequence[float], left: float = 0.0
@@ -41,23 +44,23 @@ class SessionEngine(Protocol):
         """Apply a function to tasks, slice by slice.
 
         Args:
-            function: What to do.
-            tasks: One row a task, with a column `session`.
-            costs: Rough seconds of one core that each task takes.
-            left: Those of all work that is left, of which these tasks may be a part: whether workers are worth
-                starting follows from it.
+            function: The function to apply.
+            tasks: One row for each task, with a column `session`.
+            costs: Rough cost of each task, in seconds of one core.
+            left: Rough cost of all remaining work, in seconds of one core; these tasks may be a part of it. It decides
+                whether starting workers pays off.
 
         Yields:
-            The rows of a slice, as soon as it is done. A session whose worker dies, and dies again when it is
-            tried anew, has a row with the reason `worker_died`.
+            The rows of a slice, as soon as the slice is done. A session whose worker dies twice has a row with the
+            reason `worker_died`.
 
         Raises:
-            NovoicError: What the function raised.
+            NovoicError: The function raised it.
         """
 
 
 class WorkerDiedError(Exception):
-    """A worker process ended before its work did."""
+    """A worker process ended before it finished its work."""
 
 
 def outlive_deaths(
@@ -65,18 +68,18 @@ def outlive_deaths(
     pieces: Sequence[pa.RecordBatch],
     function: SessionFunction,
 ) -> Iterator[pa.RecordBatch]:
-    """Run pieces of work though workers may die of some of them.
+    """Run pieces of work, even if workers die of some tasks.
 
-    Which task a worker died of cannot be told while others run beside it. So what is left undone is run
-    again in halves, until a task that kills its worker stands alone: it is refused, the others are done.
+    While other tasks run at the same time, nobody can know which task killed a worker. So this runs the unfinished
+    tasks again in halves, until the task that kills its worker is alone. That task is refused; all others are computed.
 
     Args:
-        run: Runs pieces, and gives the rows of each with its index. It raises `WorkerDiedError`.
+        run: Runs pieces, and yields the index and the rows of each finished piece. It raises `WorkerDiedError`.
         pieces: The work.
-        function: Makes the rows of who is refused.
+        function: The function of the work; it makes the row of a refused task.
 
     Yields:
-        The rows of a piece, as soon as it is done.
+        The rows of a piece, as soon as the piece is done.
     """
     waiting = [(list(pieces), 0)]
     while waiting:
@@ -100,14 +103,14 @@ def _halves(pieces: list[pa.RecordBatch]) -> list[list[pa.RecordBatch]]:
     if len(pieces) == 1:
         middle = pieces[0].num_rows // 2
         return [[pieces[0].slice(0, middle)], [pieces[0].slice(middle)]]
-    return [pieces[::2], pieces[1::2]]  # both with dear ones, which come first
+    return [pieces[::2], pieces[1::2]]  # the most expensive pieces come first, so both halves get some
 
 
 def limited(function: SessionFunction, batch: pa.RecordBatch) -> pa.RecordBatch:
     """Apply a function with one BLAS thread.
 
-    The parallelism is over sessions: threads beneath it only fight for the cores, and one thread gives the
-    same sums everywhere.
+    Sessions already run in parallel, so more threads would only compete for the cores. One thread also gives the same
+    sums everywhere.
     """
     with threadpool_limits(1):
         return function(batch)
@@ -116,25 +119,29 @@ def limited(function: SessionFunction, batch: pa.RecordBatch) -> pa.RecordBatch:
 def slices(
     tasks: pa.Table, costs: Sequence[float], count: int, at_once: int = 1, workers: int = 1
 ) -> list[pa.RecordBatch]:
-    """Cut tasks into slices of about equal cost, the dearest first.
+    """Cut tasks into slices of about equal cost.
 
-    The dearest task goes to the slice that has cost least so far, and so on, so that one long recording
-    does not hold up a slice full of others.
+    Tasks are assigned from the most to the least expensive, each to the slice with the lowest cost so far
+    (longest-processing-time scheduling). So one long recording does not delay a slice full of others.
 
     Args:
         tasks: The tasks.
-        costs: Rough seconds of one core that each takes.
-        count: Most slices.
-        at_once: Least tasks of a slice, on average; there may be fewer where else a worker would have no slice.
-        workers: Number of workers that the slices are for.
+        costs: The cost of each task, in any unit.
+        count: Largest number of slices.
+        at_once: Tasks that a slice should have on average, if that leaves each worker a slice.
+        workers: Number of workers.
 
     Returns:
-        The slices; none is empty.
+        The slices, the most expensive first; none is empty.
+
+    >>> tasks = pa.table({"session": ["S1", "S2", "S3"]})
+    >>> [slice["session"].to_pylist() for slice in slices(tasks, costs=[1.0, 3.0, 1.0], count=2)]
+    [['S2'], ['S1', 'S3']]
     """
     count = min(count, max(workers, tasks.num_rows // at_once))
     count = max(1, min(count, tasks.num_rows))
     members: list[list[int]] = [[] for _ in range(count)]
-    totals = [(0.0, number) for number in range(count)]  # a heap: the slice that has cost least so far is first
+    totals = [(0.0, number) for number in range(count)]  # a heap: the cheapest slice so far is first
     for index in sorted(range(tasks.num_rows), key=lambda i: -costs[i]):
         total, cheapest = totals[0]
         members[cheapest].append(index)

@@ -1,6 +1,6 @@
-"""The engine maps a function over sessions: inline, or in worker processes of this machine.
+"""The pool engine: session functions in this process, or in worker processes of this machine.
 
-Nothing here imports Dagster.
+This module does not import Dagster.
 """
 
 import multiprocessing
@@ -17,24 +17,24 @@ import pyarrow as pa
 
 from novoic_assets.engines.contract import SessionFunction, WorkerDiedError, limited, outlive_deaths, slices
 
-# Worker processes take some two seconds to start and import, each on a core of its own: with two of them, less work
-# than this is done sooner in this process.
+# A worker process takes about two seconds of its own core to start and import. Compared with two of them, this process
+# finishes less work than this sooner.
 _INLINE_SECONDS = 5.0
-_SLICES_PER_WORKER = 8  # enough that a slice that takes long leaves the others something to do
+_SLICES_PER_WORKER = 8  # enough slices to keep all workers busy while one slice takes long
 
 
 class PoolEngine:
-    """Runs session functions on this machine; a context whose end stops the worker processes.
+    """Runs session functions on this machine. It is a context manager; its exit stops the worker processes.
 
-    Little work is done in this process. More starts worker processes, which stay for the next map, so that
-    each loads its models once.
+    This process does small amounts of work itself. Larger ones start worker processes, which stay for the next `map`,
+    so each worker loads its models once.
     """
 
     def __init__(self, workers: int = 0) -> None:
-        """Start nothing yet.
+        """Prepare the engine; `map` starts workers.
 
         Args:
-            workers: Number of worker processes; 0 is one for each core.
+            workers: Number of worker processes; 0 means one for each core.
         """
         self._workers = workers or _cores()
         self._pool: ProcessPoolExecutor | None = None
@@ -47,13 +47,13 @@ class PoolEngine:
 
     @property
     def parallelism(self) -> int:
-        """How many tasks run at once."""
+        """Number of tasks that run at once."""
         return self._workers
 
     def map(
         self, function: SessionFunction, tasks: pa.Table, costs: Sequence[float], left: float = 0.0
     ) -> Iterator[pa.RecordBatch]:
-        """Apply a function to tasks, as `SessionEngine.map` says."""
+        """Apply a function to tasks; see `SessionEngine.map`."""
         if self._workers == 1 or (self._pool is None and max(left, sum(costs)) < _INLINE_SECONDS):
             for piece in slices(tasks, costs, _SLICES_PER_WORKER, function.at_once):
                 yield limited(function, piece)
@@ -90,25 +90,25 @@ class PoolEngine:
 
 
 def _unblock(pool: ProcessPoolExecutor) -> None:
-    """Let a pool whose worker died end, though tasks that fill a pipe wait for a worker to read them.
+    """Let a pool end whose worker died while queued tasks fill the pipe to the workers.
 
-    Before Python 3.11.5 it waited for ever (python/cpython#94777); this is how that was mended.
+    Before Python 3.11.5 such a pool waits forever (python/cpython#94777). This does what the fix in Python does.
     """
     if sys.version_info < (3, 11, 5):
-        queue = pool._call_queue  # type: ignore[attr-defined]  # public in no version
+        queue = pool._call_queue  # type: ignore[attr-defined]  # private in every version
         if queue is not None:
             queue._reader.close()
 
 
 def _cores() -> int:
-    # The cores this process may use, where the system tells; a container may have fewer than its machine.
+    # The cores that this process may use, if the system reports them: a container may have fewer than its machine.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _end_with_parent() -> None:
-    """Let this worker end when the process that started it does, even if that is killed.
+    """End this worker when its parent process ends, even if the parent is killed.
 
-    Nobody would tell it otherwise: it would compute on for nobody, and then wait for work for ever.
+    Otherwise the worker finishes its tasks for nobody, and then waits for work forever.
     """
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -1,11 +1,10 @@
 """The Spark engine: session functions on the executors of a Spark cluster, or of a local Spark.
 
-What Spark carries is opaque to it. A slice of tasks travels as one binary value, an Arrow stream, and its
-rows come back as another. So a slice is always one Spark task; Arrow types that Spark does not know or would
-change arrive as they were sent; and no plan, job description, event log or exception of Spark can quote a
-column of a session.
+Spark carries only opaque values. A slice of tasks travels as one binary value, an Arrow stream, and its rows come back
+as another. So a slice is always one Spark task. Arrow types that Spark lacks or would change arrive as they were sent.
+No plan, job description, event log or exception of Spark can quote a column of a session.
 
-Nothing here imports Dagster.
+This module does not import Dagster.
 """
 
 import math
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_SLICES_PER_CORE: Final = 8  # enough that a slice that takes long leaves the others something to do
-_MAX_JOBS: Final = 64  # at once: each has a thread of the driver
-_FIRST_EXECUTOR: Final = 300.0  # s; a cluster may have to start a machine for it
-_YOUNG: Final = 20.0  # s; the executors of an older session are there
-_MORE_EXECUTORS: Final = 2.0  # s without a new executor, after which no more are waited for
+_SLICES_PER_CORE: Final = 8  # enough slices to keep all cores busy while one slice takes long
+_MAX_JOBS: Final = 64  # at once; each needs a thread in the driver
+_FIRST_EXECUTOR: Final = 300.0  # s to wait for an executor; a cluster may have to start a machine for it
+_YOUNG: Final = 20.0  # s; all executors of an older session have arrived
+_MORE_EXECUTORS: Final = 2.0  # s without a new executor after which waiting ends
 _POLL: Final = 0.1  # s
 
 _TASKS: Final = pa.schema([pa.field("slice", pa.int32(), nullable=False), pa.field("tasks", pa.binary())])
@@ -39,30 +38,30 @@ _ANSWER_TYPES: Final = pa.schema(
     [pa.field("slice", pa.int32()), pa.field("rows", pa.binary()), pa.field("error", pa.string())]
 )
 
-# How Spark says that a Python worker ended before its task did, or that a whole executor did.
+# What Spark reports if a Python worker, or a whole executor, ends before its task.
 _DEATHS: Final = ("Python worker exited unexpectedly", "ExecutorLostFailure")
 
 _SETTINGS: Final[Mapping[str, str]] = {
-    # Each batch of a table of tasks is a partition: one row a batch is one slice a partition.
+    # Each batch of the table of tasks becomes a partition, so one row per batch gives one slice per partition.
     "spark.sql.execution.arrow.maxRecordsPerBatch": "1",
-    # A small table would become part of the query's plan, and be cut by the number of cores instead.
+    # Otherwise a small table becomes part of the query plan, and is split by the number of cores.
     "spark.sql.execution.arrow.localRelationThreshold": "0",
     "spark.sql.execution.arrow.useLargeVarTypes": "false",
 }
 
 
 class SparkEngine:
-    """Runs session functions on Spark, with the contract of `SessionEngine`.
+    """Runs session functions on Spark, following the contract of `SessionEngine`.
 
-    Each slice, or few of them, is a Spark job of its own, and all are under way at once. So rows are there
-    as soon as their slice is done, and a worker that dies costs its own slice and not the others.
+    Each Spark job computes one or a few slices, and all jobs run at once. So rows arrive as soon as their job is done,
+    and a worker that dies fails only its own job.
     """
 
     def __init__(self, session: "SparkSession | Callable[[], SparkSession]") -> None:
-        """Start nothing yet.
+        """Prepare the engine; `map` and `parallelism` start Spark.
 
         Args:
-            session: A Spark session, or what gives one when there is work. The engine does not stop it.
+            session: A Spark session, or a function that returns one when needed. The engine never stops it.
         """
         self._source = session
         self._started: SparkSession | None = None
@@ -71,14 +70,14 @@ class SparkEngine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Leave the session to who made it."""
+        """Keep the session running; whoever made it stops it."""
 
     @property
     def parallelism(self) -> int:
-        """How many tasks run at once: the cores of the executors that are there.
+        """Number of tasks that run at once: the cores of the executors that have arrived.
 
         Raises:
-            NovoicError: Spark does not start, or no executor comes.
+            NovoicError: Spark does not start, or no executor arrives.
         """
         session = self._session
         return _scrubbed(lambda: _cores(session))
@@ -88,9 +87,9 @@ class SparkEngine:
         function: SessionFunction,
         tasks: pa.Table,
         costs: Sequence[float],
-        left: float = 0.0,  # noqa: ARG002 - Spark's executors are there, however little is left
+        left: float = 0.0,  # noqa: ARG002 - Spark's executors run already, however little is left
     ) -> Iterator[pa.RecordBatch]:
-        """Apply a function to tasks, as `SessionEngine.map` says."""
+        """Apply a function to tasks; see `SessionEngine.map`."""
         if tasks.num_rows == 0:
             return
         cores = self.parallelism
@@ -112,7 +111,7 @@ class SparkEngine:
 
 
 def _own_session(session: "SparkSession") -> "SparkSession":
-    """A session on the same executors, whose settings are nobody else's."""
+    """Make a session on the same executors with its own settings."""
     own = session.newSession()
     for name, value in _SETTINGS.items():
         own.conf.set(name, value)
@@ -120,12 +119,12 @@ def _own_session(session: "SparkSession") -> "SparkSession":
 
 
 def _cores(session: "SparkSession") -> int:
-    """The cores of the executors, which on a cluster come some seconds after the session."""
+    """Count the cores of the executors; on a cluster they arrive some seconds after the session."""
     context = session.sparkContext
     master = context.master or ""
     is_local = master == "local" or master.startswith("local[")
     if is_local or context.getConf().get("spark.dynamicAllocation.enabled") == "true":
-        return context.defaultParallelism  # with dynamic allocation executors come when there is work
+        return context.defaultParallelism  # with dynamic allocation executors start when there is work
     began = changed = time.monotonic()
     known = 0
     while known == 0 or (_age(session) < _YOUNG and time.monotonic() - changed < _MORE_EXECUTORS):
@@ -134,9 +133,9 @@ def _cores(session: "SparkSession") -> int:
             known, changed = count, time.monotonic()
             continue
         if known == 0 and time.monotonic() - began > _FIRST_EXECUTOR:
-            # A cluster that is full, or can start no executor, keeps a job waiting for ever and tells only its log.
+            # A cluster that is full, or cannot start executors, keeps a job waiting forever. Only its log says so.
             raise NovoicError(
-                f"Spark gave no executor in {_FIRST_EXECUTOR:.0f} s; see whether the cluster that NOVOIC_SPARK_MASTER "
+                f"Spark gave no executor in {_FIRST_EXECUTOR:.0f} s; check that the cluster that NOVOIC_SPARK_MASTER "
                 "names has free cores and memory, and can start an executor"
             )
         time.sleep(_POLL)
@@ -149,16 +148,16 @@ def _age(session: "SparkSession") -> float:
 
 def _executors(session: "SparkSession") -> int:
     context: Any = session.sparkContext
-    return int(context._jsc.sc().getExecutorMemoryStatus().size()) - 1  # one of them is the driver
+    return int(context._jsc.sc().getExecutorMemoryStatus().size()) - 1  # the driver counts as one
 
 
 def _run(
     session: "SparkSession", function: SessionFunction, pieces: Sequence[pa.RecordBatch]
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Run pieces in jobs, and give their rows as the jobs end.
+    """Run pieces in jobs, and yield their rows as the jobs end.
 
     Raises:
-        WorkerDiedError: A worker died of some pieces, once the others are done.
+        WorkerDiedError: A worker died of some pieces; raised after the other jobs are done.
         NovoicError: The function or Spark failed.
     """
     group = f"novoic_assets {uuid.uuid4()}"
@@ -185,12 +184,12 @@ def _run(
 
 
 def _cancel(session: "SparkSession", group: str, futures: Sequence[Future[Any]]) -> None:
-    """End the jobs of a group that nobody will read any more."""
+    """Cancel the jobs of a group whose rows nobody needs any more."""
     for future in futures:
         future.cancel()
-    # Again and again, for a job that was just being sent when the others were ended.
+    # Repeat this: a job may still have been on its way to Spark when the others were cancelled.
     while wait(futures, timeout=0).not_done:
-        with suppress(Exception):  # Spark itself may be what ended
+        with suppress(Exception):  # Spark itself may have ended
             session.sparkContext.cancelJobGroup(group)
         wait(futures, timeout=1.0)
 
@@ -224,9 +223,9 @@ def _answers(
 
 
 def _outcome(function: SessionFunction, packed: bytes) -> tuple[bytes | None, str | None]:
-    """In a worker: the rows of a slice, or why there are none.
+    """Compute the rows of a slice in a worker, or an error message.
 
-    An exception would be quoted in the logs and the event log of Spark, and the job tried again.
+    Raise nothing: Spark would quote an exception in its logs and its event log, and retry the job.
     """
     try:
         return _pack(limited(function, _unpack(packed))), None
@@ -250,18 +249,21 @@ def _unpack(packed: bytes) -> pa.RecordBatch:
 
 
 def _scrubbed(call: Callable[[], _T]) -> _T:
-    """Call Spark. Its exceptions quote rows and paths, so none of them leaves, nor is the context of one that does."""
+    """Call Spark, and replace its exceptions, which quote rows and paths.
+
+    Raise the replacement outside the handler, so that it has no context.
+    """
     try:
         return call()
     except NovoicError:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, its text stays here
+    except Exception as error:  # noqa: BLE001 - whatever Spark raises, its text must not leave
         failure = _failure(error)
     raise failure
 
 
 def _failure(error: Exception) -> Exception:
-    """What to raise for an exception of Spark; its text is looked at, and not passed on."""
+    """Choose the error for an exception of Spark; its text is read but not passed on."""
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the text comes from the JVM, which may be gone
@@ -270,8 +272,8 @@ def _failure(error: Exception) -> Exception:
         return WorkerDiedError()
     condition = None
     with suppress(Exception):  # as above
-        condition = error.getCondition()  # type: ignore[attr-defined]  # the exceptions of Spark have it
+        condition = error.getCondition()  # type: ignore[attr-defined]  # exceptions of Spark have it
     name = f"{type(error).__name__} {condition}" if condition else type(error).__name__
     return NovoicError(
-        f"Spark failed ({name}); see whether its executors run, and have the Python and the packages of this machine"
+        f"Spark failed ({name}); check that its executors run, and have the same Python and packages as this machine"
     )

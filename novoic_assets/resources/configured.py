@@ -1,7 +1,7 @@
-"""The Dagster resources: thin configuration over the storage, the tables and the engine.
+"""The Dagster resources: thin configuration of storage, tables and engine.
 
-Each field's default is an environment variable's value, so that the launchpad shows what a run will use
-and can change it.
+The default of each field is the value of an environment variable. So the launchpad shows what a run will use, and can
+change it.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from novoic_assets.training.dataset import check_covariates
 
 
 class RawDataResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
-    """Where the sessions come from: `metadata.csv`, `text/` and `audio/` below a root."""
+    """The raw data: `metadata.csv`, `text/` and `audio/` below a root."""
 
     root: str = Field(default_factory=lambda: settings().raw, description=VARIABLES["raw"].help)
 
@@ -37,7 +37,7 @@ class RawDataResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gen
 
 
 class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
-    """Where tables and datasets are kept."""
+    """The store, which holds tables and datasets."""
 
     root: str = Field(default_factory=lambda: settings().store, description=VARIABLES["store"].help)
 
@@ -53,17 +53,17 @@ class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as ab
 
 
 class EngineResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
-    """What runs the heavy steps."""
+    """The engine of the heavy steps."""
 
     workers: int = Field(default_factory=lambda: settings().workers, ge=0, description=VARIABLES["workers"].help)
 
     def on(self, spark: SparkResource) -> PoolEngine | SparkEngine:
-        """Spark where there is a master, else worker processes of this machine; a context to work in."""
+        """Choose the engine, a context manager: Spark if it has a master, else worker processes of this machine."""
         return spark.engine if spark.master else PoolEngine(self.workers)
 
 
 class ArrivalResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
-    """How long runs that start by themselves wait for files that are on their way."""
+    """How long automatic runs wait for files that are still arriving."""
 
     settle_seconds: float = Field(
         default_factory=lambda: settings().settle_seconds, ge=0, description=VARIABLES["settle_seconds"].help
@@ -73,12 +73,16 @@ class ArrivalResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as 
     )
 
     def cutoffs(self, now: datetime) -> Cutoffs:
-        """What a run that is asked for now leaves to a later one."""
+        """Give the cutoffs of a run requested now: files beyond them wait for a later run.
+
+        Args:
+            now: The time of the request, UTC.
+        """
         return Cutoffs(now - timedelta(seconds=self.settle_seconds), now - timedelta(seconds=self.pair_seconds))
 
 
 class FeatureSettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
-    """What the features depend on beside the sessions."""
+    """What features depend on besides the sessions."""
 
     spacy_model: str = Field(default_factory=lambda: settings().spacy_model, description=VARIABLES["spacy_model"].help)
     families: str = Field(default_factory=lambda: settings().families, description=VARIABLES["families"].help)
@@ -86,26 +90,26 @@ class FeatureSettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg
 
     @property
     def compute_text(self) -> ComputeText:
-        """What computes text features."""
+        """The function that computes text features."""
         return ComputeText(self.spacy_model, self.families, self.device)
 
     def compute_audio(self, raw: Storage) -> ComputeAudio:
-        """What computes audio features of a raw folder's recordings."""
+        """Make the function that computes audio features of the recordings in a raw folder."""
         return ComputeAudio(raw, self.families, self.device)
 
     @property
     def text_families(self) -> tuple[TextFamily, ...]:
-        """The text families, in order; raises as `catalogue.text_families` does."""
+        """The text families, in order; raises the errors of `catalogue.text_families`."""
         return catalogue.text_families(self.spacy_model, self.families)
 
     @property
     def audio_families(self) -> tuple[AudioFamily, ...]:
-        """The audio families, in order; raises as `catalogue.audio_families` does."""
+        """The audio families, in order; raises the errors of `catalogue.audio_families`."""
         return catalogue.audio_families(self.families)
 
 
 class PublishingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # as above
-    """What is published with a dataset."""
+    """What to publish with a dataset."""
 
     covariates: str = Field(default_factory=lambda: settings().covariates, description=VARIABLES["covariates"].help)
 
@@ -114,6 +118,6 @@ class PublishingResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # 
         """The names of the covariates.
 
         Raises:
-            NovoicError: A name is none that may be published.
+            NovoicError: A name is not a column that may be published.
         """
         return check_covariates([name.strip() for name in self.covariates.split(",") if name.strip()])

@@ -26,7 +26,7 @@ from novoic_assets.settings import VARIABLES, KafkaSecurity, SaslMechanism, sett
 
 
 class KafkaResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
-    """The topic that tells of new data. The password is read from the environment alone: a field would show it."""
+    """The topic that announces new data. Only the environment holds the password: a field would show it."""
 
     servers: str = Field(default_factory=lambda: settings().kafka_servers, description=VARIABLES["kafka_servers"].help)
     topic: str = Field(default_factory=lambda: settings().kafka_topic, description=VARIABLES["kafka_topic"].help)
@@ -46,14 +46,14 @@ class KafkaResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gener
     key: str = Field(default_factory=lambda: settings().kafka_key, description=VARIABLES["kafka_key"].help)
 
     def read(self, judge: Judge, offsets: Mapping[int, int], limit: int = LIMIT, seconds: float = SECONDS) -> Batch:
-        """Read what has come since the last time, as `read_topic` says."""
+        """Read the messages that arrived since the last read; see `read_topic`."""
         return read_topic(self.client_settings(), self.topic, judge, offsets, limit, seconds)
 
     def client_settings(self) -> dict[str, Any]:
-        """The settings as librdkafka names them.
+        """Give the settings under the names of librdkafka.
 
         Raises:
-            NovoicError: A setting is missing or cannot be right.
+            NovoicError: A setting is missing or invalid.
         """
         for name, value in ((SERVERS, self.servers), (TOPIC, self.topic)):
             if not value:
@@ -69,13 +69,13 @@ class KafkaResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gener
             "enable.partition.eof": True,
             "auto.offset.reset": "error",  # report a missing offset instead of silently starting elsewhere
             "fetch.wait.max.ms": 100,
-            "log_level": 0,  # it would write to stderr, and quote what it likes
+            "log_level": 0,  # librdkafka would write to stderr and quote anything
         }
         if self.security.startswith("SASL"):
             _require("kafka_sasl_mechanism", self.sasl_mechanism, SaslMechanism)
             password = settings().kafka_password.get_secret_value()
             if not self.username or not password:
-                raise NovoicError(f"{SECURITY} is {self.security}: set {USERNAME} and {PASSWORD}")
+                raise NovoicError(f"{SECURITY} is {self.security}, which needs a login: set {USERNAME} and {PASSWORD}")
             config |= {
                 "sasl.mechanism": self.sasl_mechanism,
                 "sasl.username": self.username,

@@ -20,44 +20,44 @@ if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
     from pyspark.sql import SparkSession
 
-_ANSWER_SECONDS: Final = 5.0  # within which a master answers
+_ANSWER_SECONDS: Final = 5.0  # s within which a master answers
 _LOG_LEVEL: Final = "spark.log.level"
 _ALWAYS: Final = {"spark.app.name": "novoic_assets", "spark.ui.showConsoleProgress": "false"}
 _DEFAULTS: Final = {
     "spark.ui.enabled": "false",
     "spark.sql.session.timeZone": "UTC",
-    # Tasks hold transcripts. Without this they pass through a temporary file, and what Spark spills is plain.
+    # Tasks hold transcripts. Without this they pass through a plain temporary file, and Spark spills plain data.
     "spark.io.encryption.enabled": "true",
     _LOG_LEVEL: "ERROR",
 }
 _LOCAL: Final = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-# What crosses the cluster's network is patients' speech. On Kubernetes Spark makes the secret anew for each session and
-# hands it to the executors it starts; on other clusters somebody would have to.
+# Patients' speech crosses the cluster's network. On Kubernetes Spark generates a secret for each session and passes it
+# to the executors that it starts; on other clusters a person must distribute one.
 _KUBERNETES_DEFAULTS: Final = {
     "spark.authenticate": "true",
     "spark.network.crypto.enabled": "true",
     "spark.network.crypto.authEngineVersion": "2",
     "spark.network.crypto.cipher": "AES/GCM/NoPadding",
-    # Else who asks for the older protocol gets it, which encrypts nothing.
+    # Otherwise a peer can choose the older protocol, which encrypts nothing.
     "spark.network.crypto.saslFallback": "false",
 }
 _IMAGE: Final = "spark.kubernetes.container.image"
-_IMAGE_TAG: Final = "dagster/image"  # a run's tag, by which its launcher says what image its pod runs
+_IMAGE_TAG: Final = "dagster/image"  # a tag of a run: the launcher notes the image of the run's pod in it
 
 
 class SparkResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # generic in its value, which is itself
-    """A Spark session, started when first asked for and stopped when the run ends.
+    """A Spark session that starts on first use and stops when the run ends.
 
-    A session that was there before is used, and left running. A setting counts, in this order, as `settings` has it, as
-    the pod of a run on Kubernetes asks for, as `spark-defaults.conf` in the folder SPARK_CONF_DIR has it, and as the
-    defaults of this class are.
+    If Spark runs already, the resource uses its session and leaves it running. The value of a Spark setting comes from
+    the first of these that has it: `settings`; the pod of a run on Kubernetes; `spark-defaults.conf` in the folder
+    SPARK_CONF_DIR; the defaults of this class.
     """
 
     master: str = Field(default_factory=lambda: settings().spark_master, description=VARIABLES["spark_master"].help)
     settings: dict[str, str] = Field(
         default={},
-        description="Further settings of Spark, by their names (spark.…). No secrets: they are seen in lists of "
-        "processes. With spark.log.level, Spark's own log is shown.",
+        description="Further settings of Spark, by their names (spark.…). Do not put secrets here: lists of processes "
+        "show them. Setting spark.log.level shows Spark's own log.",
     )
 
     _image: str = PrivateAttr(default="")
@@ -66,7 +66,7 @@ class SparkResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gener
 
     @property
     def session(self) -> "SparkSession":
-        """The session.
+        """The Spark session.
 
         Raises:
             NovoicError: Spark cannot be started.
@@ -80,12 +80,12 @@ class SparkResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gener
 
     @property
     def engine(self) -> SparkEngine:
-        """The engine on the session; the session starts when there is work."""
+        """The engine on the session; the session starts when the engine needs it."""
         return SparkEngine(lambda: self.session)
 
     @property
     def spark_config(self) -> dict[str, str]:
-        """The settings of a session that come before those of `spark-defaults.conf`."""
+        """The settings of a session that override `spark-defaults.conf`."""
         of_master: dict[str, str] = {}
         if _is_local(self.master):
             of_master = _LOCAL
@@ -95,10 +95,10 @@ class SparkResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # gener
 
     @property
     def spark_defaults(self) -> dict[str, str]:
-        """The settings of a session where neither `spark_config` nor `spark-defaults.conf` has them."""
+        """The settings of a session that `spark_config` and `spark-defaults.conf` override."""
         if not _is_kubernetes(self.master):
             return dict(_DEFAULTS)
-        # Executors run the image of the run that starts them, so that no second tag has to be kept in step with it.
+        # Executors use the image of the run that starts them, so nobody has to keep a second tag in step.
         image = {_IMAGE: self._image} if self._image else {}
         return {**_DEFAULTS, **_KUBERNETES_DEFAULTS, **image}
 
@@ -117,15 +117,15 @@ def _start(config: dict[str, str], defaults: dict[str, str], *, quiet: bool) -> 
     """Start Spark in this process, unless it runs already.
 
     Args:
-        config: Settings that come before those of `spark-defaults.conf`.
-        defaults: Settings that come after them.
-        quiet: Whether Spark's own log is hidden.
+        config: Settings that override `spark-defaults.conf`.
+        defaults: Settings that `spark-defaults.conf` overrides.
+        quiet: Whether to hide Spark's own log.
 
     Returns:
-        What holds the session, and whether it was started here.
+        The holder of the session, and whether this call started Spark.
 
     Raises:
-        NovoicError: There is no Spark to start, in one line; Spark's own words on it are pages.
+        NovoicError: Spark cannot be started. The message is one line; Spark's own messages fill pages.
     """
     from dagster_pyspark import LazyPySparkResource
     from pyspark import SparkConf, SparkContext
@@ -139,30 +139,30 @@ def _start(config: dict[str, str], defaults: dict[str, str], *, quiet: bool) -> 
         raise NovoicError("NOVOIC_SPARK_MASTER is not set; set it to local[*], spark://host:port or k8s://https://…")
     _check_java()
     _check_answers(master)
-    # The workers have to run the Python that made what they are sent.
+    # Workers must run the same Python as this process, which pickles their functions.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.setdefault("PYSPARK_DRIVER_PYTHON", sys.executable)
     failed, context = "", None
     try:
-        gateway = SparkContext._gateway  # one JVM for all sessions of a process
+        gateway = SparkContext._gateway  # one JVM serves all sessions of a process
         if gateway is None:
-            asked = SparkConf().setAll(list(config.items()))
-            gateway = launch_gateway(asked, {"stderr": subprocess.DEVNULL} if quiet else None)  # type: ignore[no-untyped-call]
-        # Made in the JVM, which has read spark-defaults.conf.
+            launched = SparkConf().setAll(list(config.items()))
+            gateway = launch_gateway(launched, {"stderr": subprocess.DEVNULL} if quiet else None)  # type: ignore[no-untyped-call]
+        # Make this in the JVM, which has read spark-defaults.conf.
         conf = SparkConf(_jvm=gateway.jvm).setAll(list(config.items()))
         for name, value in defaults.items():
             conf.setIfMissing(name, value)
         context = SparkContext(conf=conf, gateway=gateway)
-        # Spark that gives up its master stops the context a moment later, and then there can be no session.
+        # If Spark gives up its master, it stops the context a moment later, and getting a session fails.
         _ = lazy.spark_session
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is said in one line
+    except Exception as error:  # noqa: BLE001 - one line reports whatever Spark raises
         failed = type(error).__name__
     if failed:
         if context is not None:
             context.stop()
         raise NovoicError(
-            f"Spark does not start ({failed}); see whether Java is 17 or newer and NOVOIC_SPARK_MASTER names a Spark "
-            "that runs, and set spark.log.level=INFO among the settings to see its log"
+            f"Spark does not start ({failed}); check that Java is 17 or newer and NOVOIC_SPARK_MASTER names a running "
+            "Spark; set spark.log.level=INFO among the settings of the resource to see its log"
         )
     return lazy, True
 
@@ -178,7 +178,7 @@ def _check_java() -> None:
 
 
 def _check_answers(master: str) -> None:
-    """See whether anything listens where the master should be; Spark itself tries for minutes."""
+    """Check that something listens at the master's address; Spark itself would try for minutes."""
     addresses = _addresses(master)
     if not addresses or any(map(_listens, addresses)):
         return
@@ -189,11 +189,11 @@ def _check_answers(master: str) -> None:
 
 
 def _addresses(master: str) -> list[tuple[str, int]]:
-    """Where a master listens; none for a master that is no address."""
+    """Give the hosts and ports where a master listens; empty if the master is not an address."""
     scheme, _, rest = master.partition("://")
     default = 7077
     if scheme == "k8s":
-        inner, _, rest = rest.rpartition("://")  # the address of the API server, https unless it says otherwise
+        inner, _, rest = rest.rpartition("://")  # the address of the API server; https by default
         default = 80 if inner == "http" else 443
     elif scheme != "spark":
         return []
@@ -201,7 +201,7 @@ def _addresses(master: str) -> list[tuple[str, int]]:
     try:
         return [(part.hostname or "", part.port or default) for part in parts]
     except ValueError:
-        return []  # no port that there could be; Spark refuses it at once
+        return []  # an impossible port; Spark refuses it at once
 
 
 def _listens(address: tuple[str, int]) -> bool:
@@ -213,12 +213,12 @@ def _listens(address: tuple[str, int]) -> bool:
 
 
 def _pod() -> dict[str, str]:
-    """What the Helm values tell a run's pod of itself, as Spark's settings."""
+    """Give the Spark settings that describe the run's own pod, from variables that the Helm values set."""
     known = settings()
     place = {
         "spark.driver.host": known.pod_ip,
         "spark.driver.bindAddress": known.pod_ip,
-        # Executors belong to this pod: Kubernetes deletes them with it, however it ends.
+        # Executors belong to this pod: Kubernetes deletes them with it, however the pod ends.
         "spark.kubernetes.driver.pod.name": known.pod_name,
         "spark.kubernetes.namespace": known.pod_namespace,
     }

@@ -1,7 +1,7 @@
-"""Reading a Kafka topic from where it was left.
+"""Reading a Kafka topic from the offsets of the last read.
 
-Partitions are assigned by hand and the offsets are the caller's: no consumer group keeps any, nothing is committed.
-confluent-kafka is an extra, imported where it is used.
+The caller keeps the offsets, and this module assigns partitions by hand: nothing is committed to a consumer group.
+confluent-kafka is an optional extra, so it is imported only where it is used.
 """
 
 import time
@@ -25,27 +25,26 @@ CA: Final = "NOVOIC_KAFKA_CA"
 CERTIFICATE: Final = "NOVOIC_KAFKA_CERTIFICATE"
 KEY: Final = "NOVOIC_KAFKA_KEY"
 
-
-GROUP: Final = "novoic-assets"  # the client wants one; nothing is kept under it
+GROUP: Final = "novoic-assets"  # librdkafka requires a name; nothing is stored under it
 SECONDS: Final = 10.0
 LIMIT: Final = 10_000
 _POLL_SECONDS: Final = 0.1
 _REQUEST_SECONDS: Final = 0.5
 
 Judge = Callable[[bytes | None, bytes | None], str]
-"""Tells what a message is, from its content and its key."""
+"""Gives the kind of a message from its content and its key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a read found.
+    """The result of a read.
 
     Attributes:
-        counts: Number of messages of each kind.
-        offsets: Where to go on, by partition; give it to the next read.
-        first: Whether there was nothing to go on from, so that the read began at the topic's end.
-        lost: Whether messages were lost unread: the topic was made anew, or its retention was shorter than the pause.
-        unanswered: Number of partitions that said nothing in time.
+        counts: Number of messages by kind.
+        offsets: Where the next read continues, by partition; pass it to the next read.
+        first: Whether the read had no offsets, and so began at the end of the topic.
+        lost: Whether messages were lost unread: the topic was recreated, or deleted messages before this read.
+        unanswered: Number of partitions that did not answer in time.
     """
 
     counts: Counter[str]
@@ -63,21 +62,21 @@ def read_topic(
     limit: int = LIMIT,
     seconds: float = SECONDS,
 ) -> Batch:
-    """Read what has come since the last time.
+    """Read the messages that arrived since the last read.
 
-    Without offsets the read begins at the end of each partition; a partition that is new among others is read
-    from its beginning, and so is one whose messages at the offset are gone.
+    Without offsets the read begins at the end of each partition. With offsets, it reads a partition from its beginning
+    if the partition is new, or if the messages at the offset are gone.
 
     Args:
-        settings: The settings of librdkafka, by its names.
-        topic: The topic.
-        judge: Tells what a message is; it never fails.
-        offsets: The offsets of the last read; empty at the first.
-        limit: Number of messages after which the rest is left to the next read.
-        seconds: Time after which it is; as long is waited for the brokers to answer.
+        settings: The settings of librdkafka, by their names there.
+        topic: The name of the topic.
+        judge: Gives the kind of a message; it never raises.
+        offsets: The offsets of the last read; empty for the first read.
+        limit: Number of messages after which the read ends and leaves the rest to the next read.
+        seconds: Time in seconds after which the read ends; also the longest time to find the topic's partitions.
 
     Returns:
-        What was found, and the offsets for the next read.
+        Counts of messages, and the offsets for the next read.
 
     Raises:
         NovoicError: The topic cannot be read.
@@ -91,15 +90,15 @@ def read_topic(
 
 @dataclass(slots=True)
 class _Progress:
-    """A read under way.
+    """The state of a read.
 
     Attributes:
-        starts: Where each partition was begun.
+        starts: Offset at which the read of each partition began.
+        offsets: Offset at which the next read of each partition continues.
+        pending: Partitions whose end the read has not reached.
+        silent: Partitions that have not answered.
         counts: Number of messages by kind.
-        offsets: Where each partition is to go on.
-        pending: Partitions whose end has not been seen.
-        silent: Those of them that have said nothing.
-        restarted: Partitions whose messages at the offset were gone.
+        restarted: Partitions that were restarted because their messages at the offset were gone.
     """
 
     starts: dict[int, int]
@@ -117,7 +116,7 @@ class _Reader:
         try:
             import confluent_kafka
         except ImportError:
-            raise NovoicError("reading Kafka needs an extra: pip install novoic-assets[kafka]") from None
+            raise NovoicError("reading Kafka needs an optional extra: pip install novoic-assets[kafka]") from None
         self._library = confluent_kafka
         self._topic = topic
         self._security = str(settings["security.protocol"])
@@ -125,9 +124,9 @@ class _Reader:
         try:
             self._consumer: Consumer = confluent_kafka.Consumer({**settings, "error_cb": self._note})
         except (confluent_kafka.KafkaException, ValueError, TypeError):
-            # Its text quotes what it could not use.
+            # The text of the exception quotes the settings.
             names = ", ".join((SERVERS, SECURITY, CA, CERTIFICATE, KEY))
-            raise NovoicError(f"Kafka's client cannot use its settings; see {names} and the files they name") from None
+            raise NovoicError(f"Kafka's client cannot use its settings; check {names} and their files") from None
 
     def close(self) -> None:
         self._consumer.close()
@@ -171,7 +170,7 @@ class _Reader:
         """The topic's partitions.
 
         Raises:
-            NovoicError: The brokers do not answer, or there is no such topic for us.
+            NovoicError: The brokers do not answer, or the topic does not exist for this user.
         """
         errors = self._library.KafkaError
         deadline = time.monotonic() + seconds
@@ -179,7 +178,7 @@ class _Reader:
             try:
                 topic = self._consumer.list_topics(self._topic, timeout=_REQUEST_SECONDS).topics[self._topic]
             except self._library.KafkaException:
-                self._consumer.poll(0)  # has the errors of the connection told
+                self._consumer.poll(0)  # delivers the errors of the connection to `_note`
                 if self._codes & {errors._AUTHENTICATION, errors._SSL}:
                     break
                 continue
@@ -189,11 +188,11 @@ class _Reader:
                 self._codes.add(topic.error.code())
                 if topic.error.code() != errors.LEADER_NOT_AVAILABLE:
                     break
-            time.sleep(_POLL_SECONDS)  # it is being made
+            time.sleep(_POLL_SECONDS)  # the topic is being created
         raise self._failure()
 
     def _take_error(self, message: "Message", error: "KafkaError", progress: _Progress) -> None:
-        """An event of a partition that is no message."""
+        """Handle an event of a partition that is not a message."""
         errors = self._library.KafkaError
         if error.code() == errors._PARTITION_EOF:
             number, offset = _partition_and_offset(message)
@@ -208,7 +207,7 @@ class _Reader:
                 raise self._failure()
 
     def _restart_beyond_end(self, progress: _Progress) -> None:
-        """Begin partitions anew that end before the offset; not every broker tells of these."""
+        """Restart partitions that end before the offset, as not every broker reports them."""
         for number in progress.silent - progress.restarted:
             limits = self._consumer.get_watermark_offsets(self._position(number, 0), cached=True)
             if limits is not None and 0 <= limits[1] < progress.starts[number]:
@@ -220,35 +219,35 @@ class _Reader:
             self._consumer.incremental_unassign([self._position(number, 0)])
             self._consumer.incremental_assign([self._position(number, self._library.OFFSET_BEGINNING)])
 
-    def _position(self, number: int, offset: int) -> Any:  # noqa: ANN401 - a class of the extra
+    def _position(self, number: int, offset: int) -> Any:  # noqa: ANN401 - a class of the optional extra
         return self._library.TopicPartition(self._topic, number, offset)
 
     def _note(self, error: "KafkaError") -> None:
         self._codes.add(error.code())
 
     def _failure(self) -> NovoicError:
-        """What went wrong, from the codes alone: the texts quote what they like."""
+        """Make the error from the codes only: the texts of librdkafka may quote anything."""
         errors = self._library.KafkaError
         known = {
-            errors._AUTHENTICATION: f"the brokers refuse the login; see {USERNAME}, {PASSWORD} and {MECHANISM}",
-            errors._SSL: f"TLS with the brokers fails; see {SECURITY}, {CA}, {CERTIFICATE} and {KEY}",
-            errors.TOPIC_AUTHORIZATION_FAILED: f"the user may not read the topic that {TOPIC} names; grant it",
-            errors.UNKNOWN_TOPIC_OR_PART: f"the topic that {TOPIC} names is not there; create it",
-            errors.TOPIC_EXCEPTION: f"{TOPIC} is no name that a topic can have",
-            errors._RESOLVE: f"the hosts in {SERVERS} are not known here",
+            errors._AUTHENTICATION: f"the brokers refuse the login; check {USERNAME}, {PASSWORD} and {MECHANISM}",
+            errors._SSL: f"TLS with the brokers fails; check {SECURITY}, {CA}, {CERTIFICATE} and {KEY}",
+            errors.TOPIC_AUTHORIZATION_FAILED: f"the user may not read the topic that {TOPIC} names; grant access",
+            errors.UNKNOWN_TOPIC_OR_PART: f"the topic that {TOPIC} names does not exist; create it",
+            errors.TOPIC_EXCEPTION: f"{TOPIC} is not a valid name of a topic; correct it",
+            errors._RESOLVE: f"this machine cannot resolve the hosts in {SERVERS}; correct them",
         }
         for code, text in known.items():
             if code in self._codes:
                 return NovoicError(f"Kafka cannot be read: {text}")
         see = f"{SECURITY}, {CERTIFICATE}" if self._security.endswith("SSL") else SECURITY
         return NovoicError(
-            f"Kafka cannot be read: the brokers in {SERVERS} do not answer; see {see}, and whether they run"
+            f"Kafka cannot be read: the brokers in {SERVERS} do not answer; check that they run, and check {see}"
         )
 
 
 def _partition_and_offset(message: "Message") -> tuple[int, int]:
-    """Partition and offset of a message."""
+    """Give the partition and the offset of a message."""
     number, offset = message.partition(), message.offset()
     if number is None or offset is None:
-        raise NovoicError("Kafka cannot be read: a message has no place")
+        raise NovoicError("Kafka cannot be read: a message has no partition or no offset; check the brokers")
     return number, offset

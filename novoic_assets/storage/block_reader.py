@@ -1,4 +1,4 @@
-"""Reading a file in blocks: memory holds one block, whatever the size of the file."""
+"""Reading a file in blocks, so that memory holds only one block of any file."""
 
 import hashlib
 import io
@@ -11,15 +11,24 @@ if TYPE_CHECKING:
 
 
 class BlockReader(io.RawIOBase):
-    """A seekable file that is fetched in blocks, and whose content is hashed on the way."""
+    """A seekable file that fetches its content in blocks and hashes it on the way.
+
+    >>> content = b"0123456789"
+    >>> reader = BlockReader(lambda start, end: memoryview(content[start:end]), size=10, block_size=4)
+    >>> _ = reader.seek(3)
+    >>> reader.read(4)
+    b'3456'
+    >>> reader.sha256() == hashlib.sha256(content).hexdigest()
+    True
+    """
 
     def __init__(self, fetch: Callable[[int, int], memoryview], size: int, block_size: int) -> None:
-        """Fetch nothing before the first read.
+        """Prepare the reader; the first read fetches the first block.
 
         Args:
-            fetch: Gives the bytes of the file from a start to an end; what it raises leaves the reader unchanged.
+            fetch: Returns the bytes of the file from a start to an end. If it raises, the reader stays unchanged.
             size: Size of the file in bytes.
-            block_size: Size of a block in bytes; the last one may be shorter.
+            block_size: Size of a block in bytes; the last block may be shorter.
         """
         super().__init__()
         self._fetch = fetch
@@ -32,28 +41,39 @@ class BlockReader(io.RawIOBase):
         self._hashed_blocks = 0
 
     def readable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """True."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """Position in bytes from the start."""
+        """Return the position, in bytes from the start."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a position and return it, in bytes from the start."""
+        """Move to a position.
+
+        Args:
+            offset: Number of bytes to move.
+            whence: Where to move from: `os.SEEK_SET`, `os.SEEK_CUR` or `os.SEEK_END`.
+
+        Returns:
+            The new position, in bytes from the start; never before it.
+        """
         origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         self._position = max(0, origin + offset)
         return self._position
 
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Fill the buffer, with fewer bytes only at the end of the file; the number of bytes read.
+        """Fill the buffer; only the end of the file leaves it partly empty.
+
+        Returns:
+            The number of bytes read.
 
         Raises:
-            Exception: Whatever fetching raises.
+            Exception: Whatever `fetch` raises.
         """
         target = memoryview(buffer).cast("B")
         done = 0
@@ -66,10 +86,13 @@ class BlockReader(io.RawIOBase):
         return done
 
     def sha256(self) -> str:
-        """SHA-256 of the whole file in hexadecimal; fetches what no read has fetched.
+        """Hash the whole file; this fetches the blocks that no read has hashed yet.
+
+        Returns:
+            The SHA-256 in hexadecimal.
 
         Raises:
-            Exception: Whatever fetching raises.
+            Exception: Whatever `fetch` raises.
         """
         while self._hashed_blocks * self._block_size < self._size:
             self._load(self._hashed_blocks)

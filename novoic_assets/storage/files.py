@@ -1,6 +1,6 @@
-"""Files under a root, a folder or a bucket's prefix, read and written through obstore.
+"""Files below a root: a local folder or the prefix of an S3 bucket, accessed through obstore.
 
-Nothing here imports Dagster, so that workers and `load_dataset` can use it.
+This module does not import Dagster, so workers and `load_dataset` can use it.
 """
 
 import os
@@ -21,20 +21,20 @@ from novoic_assets.reasons import Reason, Refused
 from novoic_assets.storage import s3
 from novoic_assets.storage.block_reader import BlockReader
 
-# Bytes of one ranged read: large enough to amortise a request, small beside a worker's memory.
+# Bytes of one ranged read: large enough to outweigh the cost of a request, small compared with a worker's memory.
 _BLOCK = 1 << 20
 _REMOTE_BLOCK = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file as a listing saw it.
+    """A file as it was when it was listed.
 
     Attributes:
-        path: Path below the root, with `/` between its parts.
+        path: Path relative to the root, with `/` between its parts.
         size: Size in bytes.
-        etag: Changes whenever the content does. An object's is the bucket's own. A local file's is its size
-            and its time of change, not its inode, so that moving a folder to another disk leaves it as it is.
+        etag: A text that changes whenever the content does. The bucket gives that of an object. That of a local file is
+            its size and time of change, without its inode, so moving a folder to another disk keeps it.
         modified: Time of the last change, UTC.
     """
 
@@ -46,12 +46,13 @@ class FileInfo:
 
 @dataclass(frozen=True)
 class Storage:
-    """A folder, or a prefix of an S3 bucket, that holds raw data or a store.
+    """A folder, or the prefix of an S3 bucket, that holds raw data or a store.
 
     Attributes:
         root: Path of the folder, or `s3://bucket/prefix`.
-        setting: Name of the setting that gave the root; error messages name it in place of the path.
-        patience: Most seconds for which a bucket that does not answer is asked again; None is as long as is set.
+        setting: Name of the setting that gave the root; error messages show it instead of the path.
+        patience: Longest time in seconds to retry requests to a bucket that does not answer; None means as long as
+            NOVOIC_S3_RETRY_SECONDS says. It can only shorten that time.
     """
 
     root: str
@@ -63,12 +64,12 @@ class Storage:
             s3.split_url(self.root, self.setting)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The open store stays behind: each process opens its own, with credentials of its own.
+        # Leave the open store behind: each process opens its own, with its own credentials.
         return (Storage, (self.root, self.setting, self.patience))
 
     @property
     def is_remote(self) -> bool:
-        """Whether it is a bucket. An object appears whole; a local file may be seen while it is written."""
+        """Whether the root is in a bucket. Objects appear complete; local files are visible while they are written."""
         return self.root.startswith(s3.SCHEME)
 
     @cached_property
@@ -77,7 +78,7 @@ class Storage:
             return s3.open_store(self.root, self.setting, self.patience)
         root = Path(self.root)
         if root.exists() and not root.is_dir():
-            raise StorageError(f"what {self.setting} names is no folder")
+            raise StorageError(f"what {self.setting} names is not a folder")
         return LocalStore(root.resolve())
 
     @property
@@ -85,9 +86,9 @@ class Storage:
         return f"the {'bucket' if self.is_remote else 'folder'} that {self.setting} names"
 
     def has_folder(self, prefix: str) -> bool:
-        """Whether there is a folder at `prefix`; in a bucket, whether anything is below it.
+        """Whether a folder exists at `prefix`; in a bucket, whether any object is below it.
 
-        An empty listing does not tell: it is also that of no folder.
+        obstore lists a missing folder as an empty one, so a listing cannot answer this.
 
         Raises:
             StorageError: The bucket does not answer.
@@ -99,34 +100,34 @@ class Storage:
             return any(page for page in obstore.list(self._store, below, chunk_size=1))
 
     def require(self) -> None:
-        """Make sure that the root is there.
+        """Check that the root exists.
 
         Raises:
-            StorageError: It is not.
+            StorageError: The root does not exist.
         """
         if not self.has_folder("."):
-            state = "has nothing below its prefix" if self.is_remote else "is not there"
-            raise StorageError(f"{self._what} {state}")
+            state = "has nothing below its prefix" if self.is_remote else "does not exist"
+            raise StorageError(f"{self._what} {state}; check {self.setting}")
 
     def require_readable(self) -> None:
-        """Make sure that a refused read is that file's own trouble, and not that of every file in the bucket.
+        """Check that a denied read concerns only one file, and not every file in the bucket.
 
-        With credentials that may list and not read, each file would go to quarantine for good.
+        With credentials that may list but not read, every file would go to quarantine for good.
 
         Raises:
-            StorageError: Even the metadata may not be read.
+            StorageError: Reading the metadata is denied too.
         """
         if self.is_remote:
             with self._scrubbed("read"), suppress(FileNotFoundError):
                 obstore.get_range(self._store, "metadata.csv", start=0, end=1)
 
     def list(self, prefix: str) -> Iterator[FileInfo]:
-        """List all files below a folder, at any depth and in no order.
+        """List all files below a folder, at any depth, in no particular order.
 
         Raises:
             StorageError: The folder does not exist or cannot be listed.
         """
-        # An object store lists what is not there as empty: only then has it to be asked what is there.
+        # obstore lists a missing folder as empty, so in a bucket only an empty listing needs another request.
         if not self.is_remote:
             self._require_folder(prefix)
         is_empty = True
@@ -141,10 +142,10 @@ class Storage:
     def _require_folder(self, prefix: str) -> None:
         self.require()
         if not self.has_folder(prefix):
-            raise StorageError(f"{self._what} has no folder '{prefix}' in it")
+            raise StorageError(f"{self._what} has no folder '{prefix}'")
 
     def stat(self, path: str) -> FileInfo | None:
-        """The file at `path`, or None where there is none.
+        """Look up the file at `path`; None if it does not exist.
 
         Raises:
             StorageError: The storage does not answer.
@@ -156,11 +157,11 @@ class Storage:
                 return None
 
     def read(self, path: str) -> bytes:
-        """The whole content of a small file.
+        """Read a small file completely.
 
         Raises:
-            FileNotFoundError: There is no such file.
-            StorageError: It cannot be read.
+            FileNotFoundError: The file does not exist.
+            StorageError: The file cannot be read.
         """
         with self._scrubbed("read"):
             return obstore.get(self._store, path).bytes().to_bytes()
@@ -168,26 +169,34 @@ class Storage:
     def open_listed(self, path: str, size: int, etag: str) -> BlockReader:
         """Open a listed raw file for reading in blocks.
 
-        Each block must still be of the file that was listed: a file that is written to meanwhile is refused, not
-        read half old and half new. So reading raises `Refused` with `file_changed` or `unreadable_file`, and
-        `StorageError` where the storage does not answer.
+        Each block must belong to the file that was listed. So a file that changes in between is refused, and never read
+        half old and half new. Reading raises `Refused` with `file_changed` or `unreadable_file`, and `StorageError` if
+        the storage does not answer.
+
+        Args:
+            path: Path relative to the root.
+            size: Size in bytes, as listed.
+            etag: Etag, as listed.
         """
         return BlockReader(partial(self._listed_range, path, etag), size, self.block_size)
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file, in the place of an old one: a reader sees the old content or the new, never a part.
+        """Write a file, or replace it: a reader sees either the old content or the new one, never a part.
 
         Raises:
-            StorageError: It cannot be written.
+            StorageError: The file cannot be written.
         """
         with self._scrubbed("written"):
             obstore.put(self._store, path, data)
 
     def create(self, path: str, data: bytes) -> bool:
-        """Write a file unless there is one; whether it was written.
+        """Write a file unless it exists.
+
+        Returns:
+            Whether the file was written.
 
         Raises:
-            StorageError: It cannot be written.
+            StorageError: The file cannot be written.
         """
         with self._scrubbed("written"):
             try:
@@ -197,10 +206,10 @@ class Storage:
             return True
 
     def delete(self, path: str) -> None:
-        """Delete a file; one that is gone already is no error.
+        """Delete a file; a missing file is not an error.
 
         Raises:
-            StorageError: It cannot be deleted.
+            StorageError: The file cannot be deleted.
         """
         with self._scrubbed("written"):
             try:
@@ -209,10 +218,10 @@ class Storage:
                 return
 
     def make_private(self, prefix: str) -> None:
-        """Create a folder that only its owner may enter; of a bucket its policy says who may.
+        """Create a folder that only its owner may enter. In a bucket this does nothing: the bucket's policy decides.
 
         Raises:
-            StorageError: It cannot be created.
+            StorageError: The folder cannot be created.
         """
         if self.is_remote:
             return
@@ -224,7 +233,7 @@ class Storage:
             raise StorageError(f"the folder that {self.setting} names cannot be written ({_code(error)})") from None
 
     def url(self, path: str) -> str:
-        """What other readers (Delta) call `path`."""
+        """Give the address of `path` for other readers, such as Delta: an absolute path or an `s3://` URL."""
         if self.is_remote:
             bucket, prefix = s3.split_url(self.root, self.setting)
             return f"{s3.SCHEME}{'/'.join(filter(None, (bucket, prefix, path)))}"
@@ -232,10 +241,10 @@ class Storage:
 
     @property
     def delta_options(self) -> dict[str, str]:
-        """What deltalake needs to know to open a `url`.
+        """The storage options with which deltalake opens a `url`.
 
         Raises:
-            StorageError: A setting cannot be right.
+            NovoicError: A setting has an invalid value.
         """
         return s3.delta_options(self.patience) if self.is_remote else {}
 
@@ -256,7 +265,7 @@ class Storage:
         return self._file_info(result.meta), memoryview(result.bytes())
 
     def _listed_range(self, path: str, etag: str, start: int, end: int) -> memoryview:
-        """Bytes of a file that must still be the one that was listed."""
+        """Read bytes of a file that must still be the listed one."""
         try:
             with self._scrubbed("read"):
                 info, block = self._readable_range(path, etag, start, end)
@@ -273,11 +282,11 @@ class Storage:
             self.require_readable()
             raise Refused(Reason.UNREADABLE_FILE) from None
         except obstore.exceptions.BaseError:
-            # For a file on disk obstore has no error of its own for a denied permission, not for its size either.
+            # obstore has no specific error for a local file that may not be read, or that is shorter than the range.
             file = Path(self.root, path)
             if not self.is_remote and file.exists() and not os.access(file, os.R_OK, effective_ids=True):
                 raise Refused(Reason.UNREADABLE_FILE) from None
-            # A range beyond the end of a file that became shorter is an error of the request, not of the storage.
+            # A range beyond the end of a file that became shorter is not a failure of the storage.
             now = self.stat(path)
             if now is None or now.etag != etag:
                 raise Refused(Reason.FILE_CHANGED) from None
@@ -285,7 +294,7 @@ class Storage:
 
     @contextmanager
     def _scrubbed(self, done: str) -> Iterator[None]:
-        """Turn what obstore raises into a message without paths."""
+        """Replace the exceptions of obstore by messages without paths."""
         try:
             yield
         except StorageError:
@@ -293,10 +302,10 @@ class Storage:
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
                 raise StorageError(s3.explain(error, self.setting, done, self.patience)) from None
-            raise FileNotFoundError(f"{self._what} has no such file") from None
+            raise FileNotFoundError(f"{self._what} lacks the file") from None
         except InvalidPathError:
             raise StorageError(
-                f"a file below {self._what} has a name that is not UTF-8 or has a control character in it; rename it"
+                f"the name of a file below {self._what} is not UTF-8 or contains a control character; rename the file"
             ) from None
         except (obstore.exceptions.BaseError, OSError) as error:
             if self.is_remote:
@@ -305,5 +314,5 @@ class Storage:
 
 
 def _code(error: Exception) -> str:
-    """The kind of an error, without its text: that quotes paths."""
+    """Name the kind of an error without its text, which quotes paths."""
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else type(error).__name__

@@ -1,9 +1,9 @@
-"""S3 buckets: how an address, and the environment variables that AWS's own tools know, become a store.
+"""S3 buckets: open a store from an address and the environment variables that AWS's own tools use.
 
-Files (obstore) and tables (deltalake) are reached with the same settings. Credentials are read from the
-environment or come from the machine's role, wherever the code runs: they never travel.
+Files (obstore) and tables (deltalake) use the same settings. Each process takes its credentials from its own
+environment or from the role of its machine. Credentials never travel.
 
-Nothing here imports Dagster.
+This module does not import Dagster.
 """
 
 from datetime import timedelta
@@ -17,17 +17,27 @@ from novoic_assets.settings import settings
 
 SCHEME: Final = "s3://"
 _MAX_BACKOFF_SECONDS: Final = 5
-_MAX_RETRIES: Final = 10_000  # time is what bounds them
-_ROLE_SERVICE: Final = "/latest/api/token"  # where a machine asks for its role, when there are no credentials
+_MAX_RETRIES: Final = 10_000  # the time limit ends retries first
+_ROLE_SERVICE: Final = "/latest/api/token"  # where obstore looks for the machine's role if no credentials are set
 _DENIED: Final = ("403 Forbidden", "401 Unauthorized")
 _SILENT: Final = ("error sending request", "timed out", "Server returned non-2xx status code: 5")
 
 
 def split_url(root: str, setting: str) -> tuple[str, str]:
-    """Bucket and prefix of an address such as `s3://bucket/prefix`.
+    """Split an address such as `s3://bucket/prefix`.
+
+    Args:
+        root: The address.
+        setting: Name of the setting that gave it.
+
+    Returns:
+        The bucket and the prefix, without slashes at its ends; the prefix may be empty.
 
     Raises:
-        StorageError: It is no such address.
+        StorageError: The address has another form.
+
+    >>> split_url("s3://bucket/a/prefix/", "NOVOIC_RAW")
+    ('bucket', 'a/prefix')
     """
     bucket, _, prefix = root.removeprefix(SCHEME).partition("/")
     if not root.startswith(SCHEME) or not bucket:
@@ -36,15 +46,16 @@ def split_url(root: str, setting: str) -> tuple[str, str]:
 
 
 def open_store(root: str, setting: str, patience: int | None = None) -> S3Store:
-    """The store at an address; nothing is asked of it yet.
+    """Open the store at an address, without sending a request.
 
     Args:
         root: The address.
         setting: Name of the setting that gave it.
-        patience: Most seconds for which a request is tried again; None is as long as is set.
+        patience: Longest time in seconds to retry a request; None means as long as NOVOIC_S3_RETRY_SECONDS says. It can
+            only shorten that time.
 
     Raises:
-        NovoicError: The address or a setting cannot be right.
+        NovoicError: The address or a setting is invalid.
     """
     bucket, prefix = split_url(root, setting)
     endpoint, seconds = settings().aws_endpoint_url, _retry_seconds(patience)
@@ -62,21 +73,21 @@ def open_store(root: str, setting: str, patience: int | None = None) -> S3Store:
         )
     except obstore.exceptions.BaseError as error:
         raise StorageError(
-            f"the settings of the bucket that {setting} names cannot be used ({type(error).__name__});"
-            " see the environment variables AWS_…"
+            f"the settings of the bucket that {setting} names are invalid ({type(error).__name__});"
+            " check the environment variables AWS_…"
         ) from None
 
 
 def delta_options(patience: int | None = None) -> dict[str, str]:
-    """The same settings as deltalake's storage options.
+    """Give the same settings as storage options of deltalake.
 
-    A commit is a conditional put (`If-None-Match: *`), so that no lock service is needed.
+    A commit is a conditional put (`If-None-Match: *`), so no lock service is needed.
 
     Args:
-        patience: Most seconds for which a request is tried again; None is as long as is set.
+        patience: As for `open_store`.
 
     Raises:
-        NovoicError: A setting cannot be right.
+        NovoicError: A setting is invalid.
     """
     endpoint = settings().aws_endpoint_url
     return {
@@ -91,15 +102,22 @@ def delta_options(patience: int | None = None) -> dict[str, str]:
 
 
 def explain(error: Exception, setting: str, done: str, patience: int | None = None) -> str:
-    """One line on an error of obstore or deltalake. Its own text quotes keys, and stays here."""
+    """Explain an error of obstore or deltalake in one line, without its own text, which quotes object keys.
+
+    Args:
+        error: The error.
+        setting: Name of the setting that gave the bucket.
+        done: The failed action as a participle, such as `read`.
+        patience: As for `open_store`.
+    """
     what = f"the bucket that {setting} names"
     text = str(error)
     if _ROLE_SERVICE in text:
         return f"there are no AWS credentials for {what}; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role"
     if any(sign in text for sign in _DENIED):
-        return f"access to {what} is denied; see its policy and the AWS credentials of this process"
+        return f"access to {what} is denied; check its policy and the AWS credentials of this process"
     if "NoSuchBucket" in text:
-        return f"{what} is not there"
+        return f"{what} does not exist; check {setting}"
     if "redirect" in text:
         return f"{what} is in another region; set AWS_REGION"
     if any(sign in text for sign in _SILENT):

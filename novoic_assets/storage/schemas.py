@@ -1,7 +1,7 @@
 """The columns of the tables below `restricted/tables/`.
 
-Every stage table has one row for each of its inputs: `session` names it, `reason` is `ok` or the code for
-which it was refused, `fingerprint` is what the row was computed from.
+Every stage table has one row for each input. `session` names the input, `reason` is `ok` or the code of the reason why
+the input was refused, and `fingerprint` is the hash of everything that the row was computed from.
 """
 
 from typing import Final
@@ -12,12 +12,12 @@ _OUTCOME: Final = [
     pa.field("session", pa.string()),
     pa.field("fingerprint", pa.string()),
     pa.field("reason", pa.string()),
-    pa.field("detail", pa.string()),  # of an internal_error: the exception's type and place, never its text
+    pa.field("detail", pa.string()),  # for internal_error: the type and place of the exception, never its text
 ]
 
 PATIENTS: Final = pa.schema(
     [
-        pa.field("row", pa.string()),  # the key: the line's number, zero-padded
+        pa.field("row", pa.string()),  # the key: the line number, zero-padded
         pa.field("line", pa.int64()),
         pa.field("fingerprint", pa.string()),  # of the whole file
         pa.field("reason", pa.string()),
@@ -32,7 +32,7 @@ PATIENTS: Final = pa.schema(
 
 FILES: Final = pa.schema(
     [
-        pa.field("path", pa.string()),  # below the raw root
+        pa.field("path", pa.string()),  # relative to the raw root
         pa.field("session", pa.string()),  # the file's stem
         pa.field("size", pa.int64()),  # bytes
         pa.field("etag", pa.string()),
@@ -53,8 +53,8 @@ TRANSCRIPTS: Final = pa.schema(
         pa.field("patient", pa.string()),
         pa.field("words", pa.int32()),
         pa.field("patient_words", pa.int32()),
-        pa.field("end", pa.float64()),  # of the last segment, in s
-        pa.field("guidelines", pa.string()),  # that the file declares, such as "chat"; empty for none
+        pa.field("end", pa.float64()),  # end of the last segment, in s
+        pa.field("guidelines", pa.string()),  # declared by the file, such as "chat"; empty for none
         pa.field("segments", SEGMENTS),
     ]
 )
@@ -67,7 +67,7 @@ VALUES: Final = pa.list_(
             pa.field("speaker", pa.string()),
             pa.field("status", pa.string()),
             pa.field("vector", pa.list_(pa.float32())),
-            # Of a `partial` vector, why each value is NaN, null for a number; else empty.
+            # For a `partial` vector: why each value is NaN, null for a number. Empty for any other vector.
             pa.field("reasons", pa.list_(pa.string())),
         ]
     )
@@ -94,7 +94,9 @@ AUDIO_FEATURES: Final = pa.schema(
         pa.field("seconds", pa.float64()),
         pa.field("level", pa.float32()),  # above 60 Hz, in dBFS, of the whole recording
         pa.field("patient_seconds", pa.float64()),
-        pa.field("overhang", pa.float64()),  # s by which the transcript ends after the recording; negative before
+        pa.field(
+            "overhang", pa.float64()
+        ),  # s by which the transcript ends after the recording; negative if it ends first
         pa.field("families", FAMILIES),
         pa.field("values", VALUES),
     ]

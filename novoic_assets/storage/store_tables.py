@@ -1,4 +1,4 @@
-"""The tables of a store, by name. Nothing here imports Dagster."""
+"""The tables of a store, by name. This module does not import Dagster."""
 
 from dataclasses import dataclass
 
@@ -22,32 +22,32 @@ class StoreTables:
 
     @property
     def patients(self) -> Table:
-        """The metadata, a row a line."""
+        """The metadata, one row for each line."""
         return self._table("patients", schemas.PATIENTS, "row")
 
     @property
     def transcript_files(self) -> Table:
-        """The transcripts as listed, a row a file."""
+        """The listed transcripts, one row for each file."""
         return self._table("transcript_files", schemas.FILES, "path")
 
     @property
     def audio_files(self) -> Table:
-        """The recordings as listed, a row a file."""
+        """The listed recordings, one row for each file."""
         return self._table("audio_files", schemas.FILES, "path")
 
     @property
     def transcripts(self) -> Table:
-        """The parsed transcripts, a row a session."""
+        """The parsed transcripts, one row for each session."""
         return self._table("transcripts", schemas.TRANSCRIPTS, "session")
 
     @property
     def text_features(self) -> Table:
-        """The text features, a row a session."""
+        """The text features, one row for each session."""
         return self._table("text_features", schemas.TEXT_FEATURES, "session")
 
     @property
     def audio_features(self) -> Table:
-        """The audio features, a row a session."""
+        """The audio features, one row for each session."""
         return self._table("audio_features", schemas.AUDIO_FEATURES, "session")
 
     def _table(self, name: str, schema: pa.Schema, key: str) -> Table:

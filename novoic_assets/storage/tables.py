@@ -1,6 +1,6 @@
-"""Delta tables below `restricted/tables/`: snapshots to read, atomic commits to write.
+"""Delta tables below `restricted/tables/`: read snapshots, write atomic commits.
 
-Nothing here imports Dagster.
+This module does not import Dagster.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,11 +16,11 @@ from novoic_assets.errors import StorageError
 from novoic_assets.storage import s3
 from novoic_assets.storage.files import Storage
 
-# deltalake 1.6 makes a URL of a path and loses its way, or aborts, where the path has one of these.
+# deltalake 1.6 converts a path to a URL. With one of these characters it uses a wrong path, or aborts.
 _UNFIT: Final = frozenset("%[\\]^|")
 _CONTROL: Final = frozenset(map(chr, (*range(32), 127)))
 _COMMITS: Final = (".json", ".parquet")
-# A row may hold 3,000 words: read with more threads, or more rows at a time, 1,000 of them take twice the memory.
+# A row may hold 3,000 words. With more threads or larger batches, reading 1,000 such rows takes twice the memory.
 _FRUGAL: Final = {"batch_size": 64, "target_partitions": 1}
 _MANY_FILES: Final = 64
 _VACUUM_EVERY: Final = 64  # commits
@@ -28,20 +28,20 @@ _KEPT_HOURS: Final = 7 * 24
 
 
 class CommitConflictError(Exception):
-    """Somebody else committed to the table since the snapshot was taken."""
+    """Another writer committed to the table after the snapshot was taken."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the store: where it is, its columns, and the column that names a row.
+    """A table of the store: its place, its columns and its key column.
 
     Attributes:
         storage: The store.
         name: The table's name, a folder below `restricted/tables/`.
         schema: The table's columns.
         key: A string column whose values are unique.
-        renamed: By column, values that have another name now, by the name that older rows have. They are read under
-            their present name; the rows stay as they are.
+        renamed: By column, the present name of each renamed value, by the name in older rows. Reading replaces the old
+            name; the stored rows do not change.
     """
 
     storage: Storage
@@ -51,23 +51,26 @@ class Table:
     renamed: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
 
     def exists(self) -> bool:
-        """Whether anything was ever committed to the table.
+        """Whether the table has any commit.
 
         Raises:
             StorageError: The storage does not answer.
         """
-        # Not by deltalake, which would hold up all threads of this process while a bucket does not answer.
+        # Do not ask deltalake: it would block all threads of this process while a bucket does not answer.
         log = f"{self._path}/_delta_log"
         if not self.storage.has_folder(log):
             return False
-        # A run that was killed may have left a folder without a commit; a bucket has no folders.
+        # A killed run may have left a folder without a commit. A bucket has no folders.
         return self.storage.is_remote or any(info.path.endswith(_COMMITS) for info in self.storage.list(log))
 
     def snapshot(self, version: int | None = None) -> "Snapshot":
-        """The table as it is now, or as it was at a version; an absent table is created empty.
+        """Open the table as it is now, or as it was at a version. A missing table is created empty.
 
-        A table that an older version of this package wrote, with other columns, is written anew with those that
-        there are now: what is new is null in its rows.
+        A table that an older version of this package wrote with other columns is rewritten with the present columns; a
+        new column is null in the old rows.
+
+        Args:
+            version: The version to open; None means the latest, and only then is a table created or rewritten.
 
         Raises:
             StorageError: The table cannot be read or created.
@@ -90,7 +93,7 @@ class Table:
     def _migrate(self, delta: DeltaTable) -> None:
         stored = pa.table(QueryBuilder().register("t", delta).execute("SELECT * FROM t"))
         columns = {
-            # Arrow fills the fields that a struct lacks with nulls, at any depth.
+            # Arrow fills missing fields of a struct with nulls, at any depth.
             field.name: stored[field.name].cast(field.type)
             if field.name in stored.column_names
             else pa.nulls(stored.num_rows, field.type)
@@ -105,7 +108,7 @@ class Table:
                 commit_properties=CommitProperties(max_commit_retries=0),
             )
         except CommitFailedError:
-            # Another run did it first, or wrote rows; then the next look does it.
+            # Another run migrated the table first, or wrote rows. In that case the next snapshot migrates it.
             return
 
     def _create(self) -> None:
@@ -115,15 +118,15 @@ class Table:
                 schema=self.schema,
                 mode="ignore",
                 storage_options=self.storage.delta_options,
-                commit_properties=CommitProperties(max_commit_retries=0),  # else a table is created twice over
+                commit_properties=CommitProperties(max_commit_retries=0),  # else a race creates the table twice
             )
         except CommitFailedError:
-            # Another run created it between the look and the commit.
+            # Another run created the table after the check and before the commit.
             if not self.exists():
                 raise
 
     def _error(self, done: str, error: Exception) -> StorageError:
-        """What to say of an error of Delta, whose own text quotes paths."""
+        """Describe an error of Delta without its own text, which quotes paths."""
         why = type(error).__name__
         if self.storage.is_remote:
             why = s3.explain(error, self.storage.setting, done, self.storage.patience)
@@ -138,8 +141,8 @@ class Table:
         url = self.storage.url(self._path)
         if not (_UNFIT | _CONTROL).isdisjoint(url):
             raise StorageError(
-                f"what {self.storage.setting} names has one of the characters"
-                f" {' '.join(sorted(_UNFIT))} or a control character in its path; tables cannot be kept there"
+                f"the path that {self.storage.setting} names has one of the characters"
+                f" {' '.join(sorted(_UNFIT))} or a control character; choose another path to keep tables"
             )
         return url
 
@@ -154,11 +157,11 @@ class Snapshot:
         self.schema = table.schema
 
     def select(self, columns: Sequence[str] | None = None, keys: Iterable[str] | None = None) -> pa.Table:
-        """Rows of the table, sorted by key.
+        """Read rows of the table, sorted by key.
 
         Args:
-            columns: The columns to read; all where None.
-            keys: The rows to read; all where None.
+            columns: Names of the columns to read; None reads all.
+            keys: Keys of the rows to read; None reads all.
 
         Raises:
             StorageError: The table cannot be read.
@@ -167,19 +170,19 @@ class Snapshot:
         key = self._table.key
         schema = self._schema(dict.fromkeys([*names, key]))
         rows = pa.Table.from_batches(self._read(schema.names, keys, {}), schema)
-        # Sorted here: the query's own ORDER BY takes three times the memory and twice the time.
+        # Sort here: ORDER BY in the query takes three times the memory and twice the time.
         order = pc.sort_indices(rows[key])
         is_sorted = pc.all(pc.less_equal(order[:-1], order[1:])).as_py() is not False
         return (rows if is_sorted else rows.take(order)).select(names)
 
     def batches(self, columns: Sequence[str], keys: Iterable[str] | None = None) -> Iterator[pa.RecordBatch]:
-        """Rows of the table in no order, few at a time, for columns whose rows are large.
+        """Read rows of the table in small batches, in no particular order. Use it for columns with large values.
 
-        Reading takes little memory beside the rows that the caller keeps.
+        Reading takes little memory beyond the rows that the caller keeps.
 
         Args:
-            columns: The columns to read.
-            keys: The rows to read; all where None.
+            columns: Names of the columns to read.
+            keys: Keys of the rows to read; None reads all.
 
         Raises:
             StorageError: The table cannot be read.
@@ -194,7 +197,7 @@ class Snapshot:
         query = f"SELECT {wanted} FROM t {where}"  # noqa: S608 - names are ours, keys quoted
         schema = self._schema(columns)
         try:
-            # The query builder, since DeltaTable.to_pyarrow_table has aborted short processes at their exit.
+            # Use the query builder: DeltaTable.to_pyarrow_table has aborted short processes at their exit.
             builder = QueryBuilder().register("t", self._delta)
             for name, value in settings.items():
                 list(builder.execute(f"SET datafusion.execution.{name} = {value}"))
@@ -218,33 +221,33 @@ class Snapshot:
         return pa.schema([self._table.schema.field(name) for name in columns])
 
     def replace(self, rows: pa.Table, keys: Sequence[str]) -> None:
-        """Put `rows` in the place of all rows named by `keys`, in one commit.
+        """Replace the rows with the given keys by new rows, in one commit.
 
         Args:
             rows: The new rows; their keys are among `keys`.
-            keys: The keys of the rows that go; where there are none, nothing is committed.
+            keys: Keys of the rows to replace. If there are none, nothing is committed.
 
         Raises:
-            CommitConflictError: The table has changed since the snapshot was taken; nothing is written.
+            CommitConflictError: The table changed after the snapshot was taken; nothing is written.
             StorageError: The table cannot be written.
         """
         if keys:
             self._write(rows, self._in(keys))
 
     def overwrite(self, rows: pa.Table) -> None:
-        """Put `rows` in the place of the whole table, in one commit.
+        """Replace all rows of the table, in one commit.
 
         Raises:
-            CommitConflictError: The table has changed since the snapshot was taken; nothing is written.
+            CommitConflictError: The table changed after the snapshot was taken; nothing is written.
             StorageError: The table cannot be written.
         """
         self._write(rows, None)
 
     def tidy(self) -> None:
-        """Keep a table fast that is committed to in small pieces.
+        """Keep a table fast that receives many small commits.
 
-        Such a commit adds a file. Once there are 64, they are made into one; the old ones are deleted later, as
-        are those that a commit replaced (`_vacuum`). A run that commits meanwhile goes first: the next one tidies.
+        Each such commit adds a file. Once the table has 64 files, this merges them into one. `_vacuum` later deletes
+        the old files, and those that a commit replaced. If another run commits meanwhile, the next run tidies.
 
         Raises:
             StorageError: The table cannot be written.
@@ -261,13 +264,16 @@ class Snapshot:
             self.version = self._delta.version()
 
     def _vacuum(self) -> None:
-        """Delete files that no version of the last seven days needs; where another commits meanwhile, later."""
+        """Delete files that no version of the last seven days needs.
+
+        If another run commits meanwhile, a later call deletes them.
+        """
         try:
             self._delta.vacuum(
                 retention_hours=_KEPT_HOURS,
                 dry_run=False,
                 commit_properties=CommitProperties(max_commit_retries=0),
-                full=True,  # also what a killed run wrote and did not commit, and what the log has forgotten
+                full=True,  # also uncommitted files of killed runs, and files that the log no longer lists
             )
         except CommitFailedError:
             return
@@ -283,7 +289,7 @@ class Snapshot:
                 rows.select(self._table.schema.names).cast(self._table.schema),
                 mode="overwrite",
                 predicate=predicate,
-                # Any commit in between is a conflict: what to write is derived anew, never sent again.
+                # Any commit in between is a conflict: the caller derives the rows again instead of resending them.
                 commit_properties=CommitProperties(max_commit_retries=0),
             )
         except CommitFailedError:
@@ -291,7 +297,7 @@ class Snapshot:
         except (DeltaError, pa.ArrowException, OSError) as error:
             raise self._table._error("written", error) from None
         self.version = self._delta.version()
-        # By commits and not by files: a commit that replaces rows leaves old files behind and adds none.
+        # Count commits, not files in use: a commit that replaces rows leaves old files behind without adding any.
         if self.version % _VACUUM_EVERY == 0:
             self._vacuum()
 

@@ -1,4 +1,4 @@
-"""Tables and session functions for the tests of this folder; the functions are importable by worker processes."""
+"""Tables and session functions for the tests of engines and storage; worker processes can import the functions."""
 
 import os
 import time
@@ -24,7 +24,7 @@ REFUSED: Final = -1
 
 @dataclass(frozen=True)
 class Function:
-    """A session function out of a plain one."""
+    """Makes a session function from a plain function."""
 
     call: Callable[[pa.RecordBatch], pa.RecordBatch]
     at_once: int = 1
@@ -53,13 +53,13 @@ def content(table: Table) -> dict[str, int]:
 
 
 def squares(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Each task's number, squared."""
+    """Square the number of each task."""
     numbers = np.array(batch["n"].to_pylist(), dtype=np.int64)
     return pa.RecordBatch.from_pydict({"session": batch["session"], "n": numbers**2}, schema=SCHEMA)
 
 
 def process_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The process that each task ran in."""
+    """Give the id of the process that runs each task."""
     return pa.RecordBatch.from_pydict({"session": batch["session"], "n": [os.getpid()] * len(batch)}, schema=SCHEMA)
 
 
@@ -70,13 +70,13 @@ def slow_process_ids(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def blas_threads(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The number of threads that BLAS may use."""
+    """Give the number of threads that BLAS may use."""
     threads = max(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
     return pa.RecordBatch.from_pydict({"session": batch["session"], "n": [threads] * len(batch)}, schema=SCHEMA)
 
 
 def read_sizes(batch: pa.RecordBatch, storage: Storage) -> pa.RecordBatch:
-    """The size of the file that each task names."""
+    """Give the size of the file that each task names, in bytes."""
     sizes = [len(storage.read(path)) for path in batch["session"].to_pylist()]
     return pa.RecordBatch.from_pydict({"session": batch["session"], "n": sizes}, schema=SCHEMA)
 
@@ -86,20 +86,20 @@ def fail(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def die_of_seven(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """End the worker process, as the kernel does for want of memory, where a task's number is seven."""
+    """Kill the worker process if a task's number is seven, as the kernel does when memory runs out."""
     if 7 in batch["n"].to_pylist():
         os._exit(137)
     return squares(batch)
 
 
 def die_slowly_of_seven(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """As above, while the other workers are busy."""
+    """Do the same after a delay, while the other workers are busy."""
     time.sleep(0.2)
     return die_of_seven(batch)
 
 
 def die_once(batch: pa.RecordBatch, folder: Path) -> pa.RecordBatch:
-    """End the first worker process that comes here."""
+    """Kill the first worker process that calls this."""
     try:
         (folder / "died").touch(exist_ok=False)
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""The engine: every task once, the same rows inline and in worker processes, and errors that arrive."""
+"""The pool engine: each task runs once, rows are equal inline and in worker processes, and errors arrive."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from novoic_assets.errors import NovoicError
 from novoic_assets.storage.files import Storage
 from novoic_assets_tests.engines import builders
 
-LITTLE, MUCH = 1e-3, 20.0  # seconds a task: done inline, and by worker processes
+LITTLE, MUCH = 1e-3, 20.0  # seconds for each task: done inline, and by worker processes
 
 
 def run(call: Callable[..., pa.RecordBatch], tasks: dict[str, int], cost: float, workers: int = 2) -> dict[str, int]:
@@ -72,7 +72,7 @@ def test_much_work_is_done_in_other_processes_that_reopen_the_storage(tmp_path: 
 
 
 @pytest.mark.parametrize("cost", [LITTLE, MUCH])
-def test_no_tasks_are_no_rows(cost: float) -> None:
+def test_without_tasks_there_are_no_rows(cost: float) -> None:
     assert run(builders.squares, {}, cost) == {}
 
 
@@ -127,7 +127,7 @@ def test_a_map_that_nobody_reads_to_its_end_stops() -> None:
         results.close()
 
 
-def test_no_number_of_workers_is_one_for_each_core() -> None:
+def test_the_default_is_one_worker_for_each_core() -> None:
     assert PoolEngine().parallelism >= 1
     assert PoolEngine(3).parallelism == 3
 
@@ -142,9 +142,9 @@ def test_slices_are_a_balanced_partition_of_the_tasks(costs: list[float], count:
     assert all(members)
     assert len(members) <= count
     totals = [sum(costs[index] for index in piece) for piece in members]
-    assert totals == pytest.approx(sorted(totals, reverse=True))  # the dearest first
+    assert totals == pytest.approx(sorted(totals, reverse=True))  # the most expensive first
     if costs:
-        # Longest-processing-time scheduling is at most 4/3 of the best (Graham 1969).
+        # Longest-processing-time scheduling takes at most 4/3 of the optimum (Graham 1969).
         best = max(sum(costs) / count, *costs)
         assert max(totals) <= best + max(costs) * (1 - 1 / count) + 1e-6
 
@@ -172,7 +172,7 @@ def test_slices_hold_as_many_tasks_as_the_function_wants_at_once(
     assert len(slices(tasks, [1.0] * n, 16, at_once, workers)) == expected
 
 
-def test_slices_keep_rows_whole_when_tasks_come_in_chunks() -> None:
+def test_slices_keep_complete_rows_when_tasks_come_in_chunks() -> None:
     tasks = pa.concat_tables([builders.rows({f"S{index}": index}) for index in range(9)])
     found = [row for piece in slices(tasks, [1.0] * 9, 4) for row in piece.to_pylist()]
     assert sorted(found, key=lambda row: row["n"]) == [{"session": f"S{index}", "n": index} for index in range(9)]

@@ -1,4 +1,4 @@
-"""The Spark engine: the rows of the pool, each slice a task, nothing of a session in what Spark shows, and deaths."""
+"""The Spark engine: rows equal those of the pool, Spark shows nothing of a session, and deaths of workers."""
 
 import json
 import os
@@ -33,7 +33,7 @@ from novoic_assets_tests.lab import Lab
 from novoic_assets_tests.needs import needs
 
 pytestmark = [
-    pytest.mark.slow,  # the session alone takes a quarter of a minute to start
+    pytest.mark.slow,  # starting the session takes a quarter of a minute
     needs("java"),
 ]
 
@@ -55,17 +55,17 @@ def run(engine: SessionEngine, call: Call, tasks: dict[str, int], costs: list[fl
 
 
 def texts(error: BaseException) -> str:
-    """All that a traceback would show of an exception."""
+    """Everything that a traceback shows of an exception."""
     assert error.__cause__ is None
     assert error.__context__ is None
     return repr(error)
 
 
-# Functions for the workers are made inside others: so they travel whole, and workers need not import this module.
+# Functions for workers are defined inside other functions: so they travel by value, and workers import no test module.
 
 
 def task_ids() -> Call:
-    """For each session the Spark task that it ran in."""
+    """Give the Spark task of each session."""
 
     def call(batch: pa.RecordBatch) -> pa.RecordBatch:
         from pyspark import TaskContext
@@ -78,7 +78,7 @@ def task_ids() -> Call:
 
 
 def executors() -> Call:
-    """For each session the process of the executor that it ran in."""
+    """Give the process of each session's executor."""
 
     def call(batch: pa.RecordBatch) -> pa.RecordBatch:
         time.sleep(0.3)
@@ -88,7 +88,7 @@ def executors() -> Call:
 
 
 def lose_executor_once(folder: Path) -> Call:
-    """Kill the executor of whoever comes here first, as the end of its machine would."""
+    """Kill the executor of the first call, as the loss of its machine does."""
 
     def call(batch: pa.RecordBatch) -> pa.RecordBatch:
         try:
@@ -109,15 +109,15 @@ def with_numbers(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
 
 
 def executor_process() -> int:
-    """In a worker, whose parent is the daemon that forks the workers: the JVM that started it."""
+    """In a worker, find its executor's JVM: the parent of the daemon that forks the workers."""
     answer = subprocess.run(["ps", "-o", "ppid=", "-p", str(os.getppid())], capture_output=True, text=True, check=True)
     return int(answer.stdout)
 
 
 def same_rows_as_the_pool(lab: Lab, engine: SparkEngine) -> None:
     lab.fill(4)
-    lab.add_session("B1", "P0", words="</w> the & boy")  # no XML
-    (lab.raw / "audio" / "S3.wav").write_bytes(b"RIFF")  # no recording
+    lab.add_session("B1", "P0", words="</w> the & boy")  # not XML
+    (lab.raw / "audio" / "S3.wav").write_bytes(b"RIFF")  # not a recording
     run_of_raw = lab.run(select=["raw_metadata", "raw_transcripts", "raw_audio", "parsed_transcripts"])
     assert run_of_raw.success
     raw = Storage(str(lab.raw), "NOVOIC_RAW")
@@ -135,7 +135,7 @@ def same_rows_as_the_pool(lab: Lab, engine: SparkEngine) -> None:
             expected = pa.Table.from_batches(pool.map(stage.function(), tasks, costs))
         found = pa.Table.from_batches(engine.map(stage.function(), tasks, costs))
         assert found.schema == expected.schema == stage.function().schema
-        # As text, in which one NaN equals another.
+        # Compare as text, where NaNs are equal.
         assert [*map(repr, found.sort_by("session").to_pylist())] == [
             *map(repr, expected.sort_by("session").to_pylist())
         ]
@@ -183,7 +183,7 @@ def on_cluster(spark_master: str) -> Iterator[SparkEngine]:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_master() -> Iterator[subprocess.Popen[str]]:
-    """Spark started on a port that answers but is no master's: it takes a minute to give up, while others test."""
+    """Start Spark with a port that answers but is not a master. It gives up after a minute, while other tests run."""
     script = (
         "import socket\n"
         "from novoic_assets.errors import NovoicError\n"
@@ -202,7 +202,7 @@ def no_master() -> Iterator[subprocess.Popen[str]]:
 
 
 class TestLocal:
-    """A Spark inside this process's JVM, with all that Spark can show of itself switched on."""
+    """Local Spark, with its event log and its UI switched on."""
 
     def test_each_task_has_its_row_and_the_engine_stays_for_the_next_map(self, engine: SparkEngine) -> None:
         assert engine.parallelism == 2
@@ -306,7 +306,7 @@ class TestLocal:
             run(engine, quote, {f"{CANARY}{number}": number for number in range(3)})
         assert CANARY not in texts(caught.value)
 
-    def test_an_exception_of_spark_itself_is_told_in_one_line(self, engine: SparkEngine) -> None:
+    def test_an_exception_of_spark_itself_is_one_line(self, engine: SparkEngine) -> None:
         class Unloadable:
             def __reduce__(self) -> tuple[object, ...]:
                 return (os.stat, ("/somebody",))
@@ -335,7 +335,7 @@ class TestLocal:
         tasks = {f"{CANARY}{number}": number for number in range(20)}
 
         def quote(batch: pa.RecordBatch) -> pa.RecordBatch:
-            raise NovoicError(batch["session"][0].as_py())  # which no function does; but if one did
+            raise NovoicError(batch["session"][0].as_py())  # which no real function does
 
         run(engine, builders.squares, tasks)
         run(engine, builders.die_of_seven, tasks)
@@ -345,14 +345,14 @@ class TestLocal:
         assert "Scan ExistingRDD arrow" in shown
         assert "WORKER_DIED" in shown or "exited unexpectedly" in shown
         assert CANARY not in shown
-        # A word that is in a plan, or in an exception, is shown: this test would see it.
+        # Spark does show a word in a plan or in an exception, so this test would find it.
         other = "zebradove"
         resource.session.range(1).selectExpr(f"'{other}' AS word").toArrow()
         assert other in what_spark_shows(resource, events)
 
 
 def what_spark_shows(resource: SparkResource, events: Path) -> str:
-    """The event log, and what the UI says through its REST interface and on its pages."""
+    """Collect the event log and the UI's REST interface and pages."""
     context = resource.session.sparkContext
     context._jsc.sc().listenerBus().waitUntilEmpty()
     api = f"{context.uiWebUrl}/api/v1/applications/{context.applicationId}"
@@ -373,7 +373,7 @@ def what_spark_shows(resource: SparkResource, events: Path) -> str:
 
 
 class TestCluster:
-    """A cluster of two executors in processes of their own."""
+    """A cluster of two executors, each in its own process."""
 
     def test_the_stages_get_the_rows_that_the_pool_gives(self, lab: Lab, on_cluster: SparkEngine) -> None:
         assert on_cluster.parallelism == 2
@@ -398,7 +398,7 @@ class TestCluster:
 
 
 class TestResource:
-    """The session's start and end."""
+    """Start and end of the session."""
 
     def test_the_master_comes_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("NOVOIC_SPARK_MASTER", raising=False)
@@ -438,7 +438,7 @@ class TestResource:
         assert found[2] is not found[0]
         assert is_stopped(found[2])
 
-    def test_a_session_that_was_there_before_stays(self) -> None:
+    def test_an_earlier_session_keeps_running(self) -> None:
         before, during = SparkResource(master="local[1]"), SparkResource(master="local[2]")
         try:
             context = before.session.sparkContext
@@ -459,7 +459,7 @@ class TestResource:
         texts(caught.value)
 
     @pytest.mark.parametrize("master", ["spark://127.0.0.1:1", "spark://127.0.0.1:1,127.0.0.1:2", "k8s://127.0.0.1:1"])
-    def test_a_master_that_does_not_answer_is_told_at_once(self, master: str) -> None:
+    def test_a_master_that_does_not_answer_is_reported_at_once(self, master: str) -> None:
         started = time.monotonic()
         with pytest.raises(NovoicError, match="NOVOIC_SPARK_MASTER") as caught:
             _ = SparkResource(master=master).engine.parallelism
@@ -467,16 +467,16 @@ class TestResource:
         assert time.monotonic() - started < 15
 
     @pytest.mark.parametrize("master", ["", "nowhere", "spark://host:port"])
-    def test_a_master_that_cannot_be_is_told(self, master: str) -> None:
+    def test_an_invalid_master_is_reported(self, master: str) -> None:
         with pytest.raises(NovoicError, match="NOVOIC_SPARK_MASTER") as caught:
             _ = SparkResource(master=master).session
         texts(caught.value)
 
-    def test_what_answers_but_is_no_master_is_told(self, no_master: subprocess.Popen[str]) -> None:
+    def test_a_service_that_is_not_a_master_is_reported(self, no_master: subprocess.Popen[str]) -> None:
         output, _ = no_master.communicate()
         assert re.fullmatch(r"NovoicError\('[^\n]*NOVOIC_SPARK_MASTER[^\n]*'\) None None\n", output), output
 
-    def test_a_machine_without_java_is_told(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_missing_java_is_reported(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv("JAVA_HOME", raising=False)
         monkeypatch.setenv("PATH", str(tmp_path))
         with pytest.raises(NovoicError, match="NOVOIC_SPARK_MASTER is set, but there is no Java"):

@@ -1,7 +1,6 @@
-"""A topic is read from where it was left, each message once, and a failure is one plain line.
+"""Reads continue where the last one ended, count each message once, and fail with one plain line.
 
-Most tests read a real broker; that of another kind, which librdkafka carries for its own tests, tells of offsets that
-are not there, as Kafka does.
+Most tests use a real broker. Some use the mock broker of librdkafka, which reports missing offsets as Kafka does.
 """
 
 import json
@@ -38,7 +37,7 @@ JUDGE = partial(read_event, bucket="lab", prefix="raw")
 
 @pytest.fixture(scope="module")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """A broker; a test takes a topic of its own."""
+    """A broker; each test uses its own topic."""
     with broker(tmp_path_factory.mktemp("broker")) as server:
         yield server
 
@@ -56,7 +55,7 @@ def read(source: KafkaResource, offsets: dict[int, int], **limits: Any) -> Batch
 
 
 def read_until(source: KafkaResource, offsets: dict[int, int], relevant: int) -> Batch:
-    """Read until so many relevant messages have come; whoever sends them does so in its own time."""
+    """Read until a number of relevant messages has arrived, as their sender may be slow."""
     for _ in range(100):
         batch = read(source, offsets)
         if batch.counts[MessageKind.RELEVANT] >= relevant:
@@ -70,7 +69,7 @@ def counts(batch: Batch) -> tuple[int, int, int]:
 
 
 def failure(source: KafkaResource) -> str:
-    """The one line with which a read fails."""
+    """Return the one line with which a read fails."""
     with pytest.raises(NovoicError) as caught:
         read(source, {}, seconds=1)
     assert caught.value.__context__ is None or caught.value.__suppress_context__
@@ -79,7 +78,7 @@ def failure(source: KafkaResource) -> str:
     return str(caught.value)
 
 
-def test_what_has_come_since_is_read_once(kafka: Broker, events: KafkaResource) -> None:
+def test_messages_since_the_last_read_are_read_once(kafka: Broker, events: KafkaResource) -> None:
     start = read(events, {0: 0, 1: 0})
     assert (counts(start), start.offsets, start.first, start.lost) == ((0, 0, 0), {0: 0, 1: 0}, False, False)
     kafka.publish(events.topic, [GOOD, BAD, OTHER])
@@ -105,12 +104,12 @@ def test_a_partition_that_is_new_among_others_is_read_from_its_beginning(kafka: 
     assert (counts(batch), batch.offsets, batch.lost) == ((2, 0, 0), {0: 0, 1: 2}, False)
 
 
-def test_a_partition_that_is_gone_tells_that_the_topic_was_made_anew(events: KafkaResource) -> None:
+def test_a_missing_partition_means_that_the_topic_was_recreated(events: KafkaResource) -> None:
     batch = read(events, {0: 0, 1: 0, 2: 0})
     assert (batch.offsets, batch.lost) == ({0: 0, 1: 0}, True)
 
 
-def test_of_a_burst_each_message_is_counted(kafka: Broker, events: KafkaResource) -> None:
+def test_each_message_of_a_burst_is_counted(kafka: Broker, events: KafkaResource) -> None:
     burst = [json.dumps({"session": f"{CANARY}{number % 250}"}).encode() for number in range(1000)]
     kafka.publish(events.topic, burst[:500] + [BAD] * 30)
     kafka.publish(events.topic, burst[500:] + [BAD] * 20 + [OTHER] * 7, partition=1)
@@ -146,7 +145,9 @@ def test_after_the_brokers_restart_a_read_goes_on(tmp_path: Path, s3_server: Sea
 
 
 @pytest.mark.parametrize("partitions", [1, 2])
-def test_a_topic_that_lost_its_messages_is_begun_anew_and_told(partitions: int, tmp_path: Path) -> None:
+def test_a_topic_that_lost_its_messages_is_read_from_its_beginning_and_reported(
+    partitions: int, tmp_path: Path
+) -> None:
     with broker(tmp_path) as kafka:
         kafka.create_topic("events", partitions=2)
         kafka.publish("events", [GOOD] * 10)
@@ -163,9 +164,9 @@ def test_a_topic_that_lost_its_messages_is_begun_anew_and_told(partitions: int, 
 
 @pytest.fixture
 def strict() -> tuple[str, Callable[[list[bytes]], None]]:
-    """The address of a broker that refuses offsets which are not there, and what fills its topic `events`.
+    """The address of a broker that refuses missing offsets, and a function that fills its topic `events`.
 
-    It keeps about five megabytes of a partition.
+    The broker keeps about five megabytes of each partition.
     """
     producer = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0})
     (address,) = (f"{one.host}:{one.port}" for one in producer.list_topics(timeout=10).brokers.values())
@@ -178,7 +179,7 @@ def strict() -> tuple[str, Callable[[list[bytes]], None]]:
     return address, publish
 
 
-def test_messages_that_went_before_they_were_read_are_told(
+def test_messages_deleted_before_they_were_read_are_reported(
     strict: tuple[str, Callable[[list[bytes]], None]],
 ) -> None:
     address, publish = strict
@@ -193,7 +194,7 @@ def test_messages_that_went_before_they_were_read_are_told(
     assert not read(source, dict(after.offsets)).lost
 
 
-def test_an_offset_beyond_the_end_is_begun_anew_where_the_broker_tells_of_it(
+def test_an_offset_beyond_the_end_restarts_the_partition_if_the_broker_reports_it(
     strict: tuple[str, Callable[[list[bytes]], None]],
 ) -> None:
     address, publish = strict
@@ -202,8 +203,8 @@ def test_an_offset_beyond_the_end_is_begun_anew_where_the_broker_tells_of_it(
     assert (counts(batch), batch.offsets[0], batch.lost) == ((3, 0, 0), 3, True)
 
 
-def test_seaweedfs_tells_of_its_buckets_files(kafka: Broker, tmp_path: Path) -> None:
-    """What it really sends: each file, whole or in parts, is told of once, and the service's own files are other."""
+def test_seaweedfs_announces_the_files_of_its_buckets(kafka: Broker, tmp_path: Path) -> None:
+    """SeaweedFS really announces each file once, whether uploaded at once or in parts; its own files do not count."""
     kafka.create_topic("seaweedfs")
     source = KafkaResource(servers=kafka.address, topic="seaweedfs")
     with seaweedfs(tmp_path / "weed", notify=(kafka.address, "seaweedfs")) as server:
@@ -232,22 +233,22 @@ def test_seaweedfs_tells_of_its_buckets_files(kafka: Broker, tmp_path: Path) -> 
     assert (removed.counts[MessageKind.RELEVANT], removed.counts[MessageKind.MALFORMED]) == (1, 0)
 
 
-def test_a_topic_that_is_not_there_is_told(kafka: Broker) -> None:
+def test_a_missing_topic_is_reported(kafka: Broker) -> None:
     assert "NOVOIC_KAFKA_TOPIC" in failure(KafkaResource(servers=kafka.address, topic=f"{CANARY}-none"))
     assert "NOVOIC_KAFKA_TOPIC" in failure(KafkaResource(servers=kafka.address, topic=f"{CANARY} / none"))
 
 
-def test_brokers_that_do_not_answer_are_told(capfd: pytest.CaptureFixture[str]) -> None:
+def test_brokers_that_do_not_answer_are_reported(capfd: pytest.CaptureFixture[str]) -> None:
     (port,) = free_ports(1)
     assert "NOVOIC_KAFKA_SERVERS do not answer" in failure(KafkaResource(servers=f"127.0.0.1:{port}", topic=CANARY))
-    assert capfd.readouterr() == ("", "")  # librdkafka writes there by itself
+    assert capfd.readouterr() == ("", "")  # librdkafka itself may write there
 
 
-def test_a_host_that_nobody_knows_is_told() -> None:
+def test_an_unknown_host_is_reported() -> None:
     assert "hosts in NOVOIC_KAFKA_SERVERS" in failure(KafkaResource(servers=f"{CANARY}.invalid:9092", topic=CANARY))
 
 
-def test_a_login_that_is_refused_is_told(
+def test_a_refused_login_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("NOVOIC_KAFKA_PASSWORD", f"{CANARY} password")
@@ -266,7 +267,7 @@ def test_a_login_that_is_refused_is_told(
 
 @pytest.fixture
 def authority(tmp_path: Path) -> trustme.CA:
-    """A certificate authority, in the file `ca.pem`."""
+    """A certificate authority, saved in the file `ca.pem`."""
     made = trustme.CA()
     made.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     return made
@@ -334,7 +335,7 @@ def test_a_login_over_tls_takes_the_password_from_the_environment(
 
 
 @pytest.mark.parametrize("setting", ["ca", "certificate"])
-def test_a_file_that_cannot_be_used_is_told_without_its_name(
+def test_an_unusable_file_is_reported_without_its_name(
     setting: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     missing = str(tmp_path / CANARY)
@@ -354,11 +355,13 @@ def test_a_file_that_cannot_be_used_is_told_without_its_name(
         ({"security": "SSL", "certificate": "a"}, "NOVOIC_KAFKA_KEY"),
     ],
 )
-def test_a_setting_that_cannot_be_right_is_told(settings: dict[str, str], told: str) -> None:
+def test_an_invalid_setting_is_reported(settings: dict[str, str], told: str) -> None:
     assert told in failure(KafkaResource(**{"servers": "127.0.0.1:1", "topic": "events", **settings}))
 
 
-def test_the_settings_come_from_the_environment_and_the_password_is_no_field(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_settings_come_from_the_environment_and_the_password_is_not_a_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     given = {
         "SERVERS": "one:9092,two:9092",
         "TOPIC": "events",

@@ -1,4 +1,4 @@
-"""Files below a root: what a listing sees, what a write leaves, and that a reader notices every change."""
+"""Files below a root: listings, atomic writes, and readers that notice every change."""
 
 import hashlib
 import os
@@ -61,7 +61,7 @@ def test_a_listing_has_files_at_any_depth_hidden_ones_too_and_none_of_a_folder_w
     assert paths(raw, "text") == {"text/a.xml", "text/site/2024/b.xml", "text/.DS_Store", "text/.hidden/c.xml"}
 
 
-def test_a_listing_tells_size_and_time_of_change(raw: Storage) -> None:
+def test_a_listing_gives_size_and_time_of_change(raw: Storage) -> None:
     file = put(raw, "text/a.xml", b"12345")
     os.utime(file, (0, 1_700_000_000.25))
     (info,) = raw.list("text")
@@ -87,7 +87,7 @@ def test_a_folder_and_a_file_may_be_symbolic_links(raw: Storage, tmp_path: Path)
     assert reader(raw, "text/b.xml").read() == b"12"
 
 
-def test_a_link_to_nowhere_is_no_file(raw: Storage, tmp_path: Path) -> None:
+def test_a_broken_link_is_not_a_file(raw: Storage, tmp_path: Path) -> None:
     put(raw, "text/a.xml")
     (Path(raw.root) / "text" / "b.xml").symlink_to(tmp_path / "nowhere")
     assert paths(raw, "text") == {"text/a.xml"}
@@ -100,8 +100,8 @@ def test_the_root_may_be_a_symbolic_link(raw: Storage, tmp_path: Path) -> None:
 
 
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="/"), min_size=1, max_size=40).filter(
-    # The last: what obstore calls a write in progress, which is no file yet, and what it takes for a drive of Windows,
-    # which no file of a session is, since it has an ending.
+    # The pattern excludes two kinds of names. obstore uses `#` and digits for a write in progress. It takes a final `:`
+    # or `|` for a drive of Windows; files of sessions end in an extension instead.
     lambda name: name not in (".", "..") and len(name.encode()) < 250 and not re.search(r"#\d+$|[:|]$", name)
 )
 
@@ -133,19 +133,19 @@ def test_a_file_is_found_by_the_name_that_its_listing_gives(name: str) -> None:
 def test_a_name_that_cannot_be_listed_is_an_error_that_says_so(raw: Storage, name: bytes) -> None:
     put(raw, "text/a.xml")
     Path(os.fsdecode(os.fsencode(raw.root) + b"/text/" + name)).write_bytes(b"")
-    with pytest.raises(StorageError, match="rename it"):
+    with pytest.raises(StorageError, match="rename the file"):
         list(raw.list("text"))
 
 
 @pytest.mark.parametrize("prefix", ["text", "a.xml"])
-def test_a_missing_folder_is_an_error_and_no_empty_listing(raw: Storage, prefix: str) -> None:
+def test_a_missing_folder_is_an_error_and_not_an_empty_listing(raw: Storage, prefix: str) -> None:
     put(raw, "a.xml")
     with pytest.raises(StorageError, match=f"NOVOIC_RAW names has no folder '{prefix}'"):
         list(raw.list(prefix))
 
 
-def test_a_missing_root_is_an_error_and_no_empty_listing(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="NOVOIC_RAW names is not there"):
+def test_a_missing_root_is_an_error_and_not_an_empty_listing(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="NOVOIC_RAW names does not exist"):
         list(Storage(str(tmp_path / "gone"), SETTING).list("text"))
 
 
@@ -161,7 +161,7 @@ def test_an_etag_survives_moving_and_copying_the_folder(raw: Storage, tmp_path: 
     put(raw, "text/a.xml")
     put(raw, "text/b.xml", b"longer content")
     before = {info.path: info.etag for info in raw.list("text")}
-    shutil.copytree(raw.root, tmp_path / "copy")  # other inodes, the same times
+    shutil.copytree(raw.root, tmp_path / "copy")  # other inodes, same times
     Path(raw.root).rename(tmp_path / "moved")
     for folder in ("copy", "moved"):
         assert {info.path: info.etag for info in Storage(str(tmp_path / folder), SETTING).list("text")} == before
@@ -182,13 +182,13 @@ def test_an_etag_changes_with_the_time_of_change_and_with_the_size(raw: Storage)
 # Writing
 
 
-def test_create_writes_only_where_there_is_no_file(raw: Storage) -> None:
+def test_create_never_replaces_a_file(raw: Storage) -> None:
     assert raw.create("deep/below/a", b"first")
     assert not raw.create("deep/below/a", b"second")
     assert raw.read("deep/below/a") == b"first"
 
 
-def test_of_several_that_create_a_file_at_once_one_succeeds(raw: Storage) -> None:
+def test_only_one_of_several_writers_creates_a_file(raw: Storage) -> None:
     barrier = threading.Barrier(4)
     created: list[int] = []
 
@@ -222,7 +222,7 @@ def test_a_reader_sees_the_old_content_or_the_new_and_never_a_part(raw: Storage)
     assert {path.name for path in Path(raw.root).iterdir()} == {"a"}
 
 
-def test_deleting_a_file_twice_is_no_error(raw: Storage) -> None:
+def test_deleting_a_file_twice_is_not_an_error(raw: Storage) -> None:
     raw.write("a", b"")
     raw.delete("a")
     raw.delete("a")
@@ -336,7 +336,7 @@ def test_a_file_that_changed_since_it_was_listed_is_refused(
 
 @contextmanager
 def without_the_rights_of_root() -> Iterator[None]:
-    """Root may read everything: where it runs the tests, another user goes on for a while."""
+    """If root, who may read everything, runs the tests, become another user while the context lasts."""
     if os.geteuid() != 0:
         yield
         return
@@ -348,7 +348,7 @@ def without_the_rights_of_root() -> Iterator[None]:
 
 
 def test_a_file_that_may_not_be_read_is_refused() -> None:
-    # Not below pytest's own folder, which no other user may enter.
+    # Do not use pytest's folder, which no other user may enter.
     with tempfile.TemporaryDirectory() as folder:
         raw = Storage(folder, SETTING)
         open_to_all, closed = put(raw, "open.wav", CONTENT), put(raw, "closed.wav", CONTENT)
@@ -363,10 +363,10 @@ def test_a_file_that_may_not_be_read_is_refused() -> None:
     assert refused.value.reason == Reason.UNREADABLE_FILE
 
 
-# What travels, and what is said
+# Pickling and error messages
 
 
-def test_a_pickled_storage_is_its_settings_and_no_open_store(raw: Storage) -> None:
+def test_a_pickled_storage_holds_its_settings_and_not_the_open_store(raw: Storage) -> None:
     put(raw, "text/a.xml")
     unused = pickle.dumps(raw)
     assert paths(raw, "text") == {"text/a.xml"}
@@ -377,7 +377,7 @@ def test_a_pickled_storage_is_its_settings_and_no_open_store(raw: Storage) -> No
 
 
 @pytest.mark.parametrize("root", ["gs://secret-bucket/prefix", "https://secret-bucket", "s3://", "s3:///secret-bucket"])
-def test_another_url_than_of_a_bucket_is_refused_without_repeating_it(root: str) -> None:
+def test_a_url_of_another_kind_is_refused_without_quoting_it(root: str) -> None:
     with pytest.raises(StorageError) as error:
         Storage(root, SETTING)
     assert "secret-bucket" not in str(error.value)
@@ -407,7 +407,7 @@ def test_errors_name_the_setting_and_neither_the_path_nor_the_root(tmp_path: Pat
         (folder / "text").write_text("")
         (folder / "a file").write_text("")
     if (operation, root) == ("make_private", "absent"):
-        return  # it makes the root
+        return  # this operation creates the root
     with pytest.raises((StorageError, FileNotFoundError)) as error:
         OPERATIONS[operation](Storage(str(folder), SETTING), path)
     said = "".join(traceback.format_exception_only(error.value))
@@ -416,7 +416,7 @@ def test_errors_name_the_setting_and_neither_the_path_nor_the_root(tmp_path: Pat
     assert "secret" not in "".join(traceback.format_exception(error.value)).replace(repr(path), "")
 
 
-def test_reading_a_file_that_is_not_there_says_nothing_of_where(raw: Storage, tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_quotes_no_path(raw: Storage, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as error:
         raw.read("text/S001.xml")
     assert "S001" not in str(error.value)
@@ -424,7 +424,7 @@ def test_reading_a_file_that_is_not_there_says_nothing_of_where(raw: Storage, tm
 
 
 def run_together(*functions: Callable[[], object]) -> None:
-    """Run functions in threads of their own, and let their errors through."""
+    """Run each function in its own thread, and raise their errors."""
     errors: list[BaseException] = []
 
     def run(function: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""Files and tables in a bucket, by a real S3 service: the same as in a folder, and what only a network can do."""
+"""Files and tables in a bucket of a real S3 service: the same as in a folder, plus failures of a network."""
 
 import http.server
 import json
@@ -108,7 +108,7 @@ def test_a_recording_that_changes_while_it_is_read_is_refused(
     assert refused.value.reason == Reason.FILE_CHANGED
 
 
-def test_a_storage_that_travels_takes_no_credentials_along(raw: Storage, s3_server: SeaweedFS) -> None:
+def test_a_pickled_storage_holds_no_credentials(raw: Storage, s3_server: SeaweedFS) -> None:
     raw.write("text/a.xml", b"1")
     packed = pickle.dumps(raw)
     assert s3_server.access_key.encode() not in packed
@@ -128,7 +128,7 @@ def test_a_table_in_a_bucket_keeps_what_is_put_into_it(s3: str) -> None:
     assert table.snapshot(1).select().num_rows == 2
 
 
-def test_of_two_commits_to_one_version_the_second_is_a_conflict(s3: str) -> None:
+def test_the_second_of_two_commits_to_one_version_is_a_conflict(s3: str) -> None:
     table = table_in(s3)
     first, second = table.snapshot(), table.snapshot()
     first.replace(rows({"a": 1}), ["a"])
@@ -137,7 +137,7 @@ def test_of_two_commits_to_one_version_the_second_is_a_conflict(s3: str) -> None
     assert content(table) == {"a": 1}
 
 
-def test_of_many_commits_at_once_none_is_lost(s3: str) -> None:
+def test_many_commits_at_once_lose_nothing(s3: str) -> None:
     table = table_in(s3)
     table.snapshot()
 
@@ -168,7 +168,7 @@ def test_many_small_commits_are_compacted(s3: str, monkeypatch: pytest.MonkeyPat
     assert content(table) == {f"s{number}": number for number in range(5)}
 
 
-# What goes wrong
+# Failures
 
 
 OPERATIONS: dict[str, Callable[[str], object]] = {
@@ -209,8 +209,8 @@ def test_no_credentials_are_one_clear_line(s3: str, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("operation", ["list", "read", "write", "look at a table", "open a table"])
-def test_a_bucket_that_is_not_there_is_one_clear_line(s3: str, operation: str) -> None:
-    assert "is not there" in failure_of(operation, "s3://secret-bucket/prefix")
+def test_a_missing_bucket_is_one_clear_line(s3: str, operation: str) -> None:
+    assert "does not exist" in failure_of(operation, "s3://secret-bucket/prefix")
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -222,7 +222,7 @@ def test_a_service_that_does_not_answer_is_one_clear_line_after_some_tries(
     assert "does not answer, tried for 1 s" in failure_of(operation, s3)
 
 
-def test_a_service_that_is_away_for_a_moment_is_waited_for(raw: Storage, s3_server: SeaweedFS) -> None:
+def test_a_read_waits_for_a_service_that_is_down_for_a_moment(raw: Storage, s3_server: SeaweedFS) -> None:
     table = table_in(raw.root)
     raw.write("text/a.xml", b"1")
     table.snapshot().replace(rows({"a": 1}), ["a"])
@@ -236,7 +236,7 @@ def test_a_service_that_is_away_for_a_moment_is_waited_for(raw: Storage, s3_serv
         back.join()
 
 
-def test_a_prefix_that_is_not_there_is_no_empty_listing(raw: Storage) -> None:
+def test_a_missing_prefix_is_an_error_and_not_an_empty_listing(raw: Storage) -> None:
     with pytest.raises(StorageError, match="nothing below its prefix"):
         list(raw.list("text"))
     raw.write("metadata.csv", b"1")
@@ -245,9 +245,7 @@ def test_a_prefix_that_is_not_there_is_no_empty_listing(raw: Storage) -> None:
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "1.5"])
-def test_a_time_to_retry_that_is_no_number_is_one_clear_line(
-    raw: Storage, monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
+def test_an_invalid_time_to_retry_is_one_clear_line(raw: Storage, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("NOVOIC_S3_RETRY_SECONDS", value)
     with pytest.raises(NovoicError, match="NOVOIC_S3_RETRY_SECONDS"):
         raw.stat("a")
@@ -256,9 +254,7 @@ def test_a_time_to_retry_that_is_no_number_is_one_clear_line(
 # Encryption
 
 
-def test_what_is_written_is_encrypted_by_the_service_where_that_is_set(
-    s3: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_setting_makes_the_service_encrypt_written_files(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SERVER_SIDE_ENCRYPTION", "AES256")
     raw = Storage(s3, SETTING)
     raw.write("training_data/a", b"1")
@@ -275,7 +271,7 @@ def test_what_is_written_is_encrypted_by_the_service_where_that_is_set(
 
 @contextmanager
 def service(answer: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The address of a service for what SeaweedFS cannot be brought to say."""
+    """Serve answers that SeaweedFS never gives; yield the address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
@@ -285,7 +281,7 @@ def service(answer: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
 
 
 class Quiet(http.server.BaseHTTPRequestHandler):
-    """Writes no log."""
+    """A handler that writes no log."""
 
     protocol_version = "HTTP/1.1"
 
@@ -301,11 +297,9 @@ class Quiet(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def test_one_recording_that_may_not_be_read_is_refused_where_others_may_be(
-    s3: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_unreadable_recording_among_readable_ones_is_refused(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
     class Archive(Quiet):
-        """Keeps recordings where they cannot be read at once, as an archive's storage class does."""
+        """Denies reading recordings, as the storage class of an archive does."""
 
         def do_GET(self) -> None:
             if "/audio/" in self.path:
@@ -322,13 +316,13 @@ def test_one_recording_that_may_not_be_read_is_refused_where_others_may_be(
     assert refused.value.reason == Reason.UNREADABLE_FILE
 
 
-def test_a_key_of_the_key_management_service_is_asked_for_by_files_and_tables(
+def test_files_and_tables_request_the_key_of_the_key_management_service(
     s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, str]] = []
 
     class Recorder(Quiet):
-        """Takes every put, has nothing, and keeps the headers it was sent."""
+        """Accepts every PUT, stores nothing, and keeps the headers of requests."""
 
         def do_PUT(self) -> None:
             self.rfile.read(int(self.headers["content-length"] or 0))
@@ -346,8 +340,8 @@ def test_a_key_of_the_key_management_service_is_asked_for_by_files_and_tables(
         monkeypatch.setenv("NOVOIC_S3_RETRY_SECONDS", "1")
         Storage(s3, SETTING).write("a", b"1")
         assert len(seen) == 1
-        # In a process of its own: deltalake holds this one's lock, which the service needs. It fails in the end,
-        # since the service does not give back what it took.
+        # Use another process: deltalake blocks the threads of this one, which run the service. The command fails in the
+        # end, since the service does not return what it received.
         make_table = f"from novoic_assets_tests.engines.builders import table_in; table_in({s3!r}).snapshot()"
         subprocess.run([sys.executable, "-c", make_table], capture_output=True, check=False)
     assert len(seen) > 1
@@ -358,7 +352,7 @@ def test_a_key_of_the_key_management_service_is_asked_for_by_files_and_tables(
 
 
 def use_role(s3: str, s3_server: SeaweedFS, **settings: str) -> None:
-    """Write a file and a table with no key in the environment, in a process of its own: deltalake holds up this one."""
+    """Write a file and a table without a key in the environment, in another process: deltalake would block this one."""
     work = (
         "import sys; from novoic_assets_tests.engines.builders import rows, table_in;"
         "from novoic_assets.storage.files import Storage;"
@@ -378,13 +372,13 @@ def use_role(s3: str, s3_server: SeaweedFS, **settings: str) -> None:
 
 
 def role_of(s3_server: SeaweedFS) -> bytes:
-    """The credentials of a role, as AWS's services tell them."""
+    """The credentials of a role, in the format of AWS's services."""
     keys = {"AccessKeyId": s3_server.access_key, "SecretAccessKey": s3_server.secret_key, "Token": ""}
     return json.dumps({**keys, "Code": "Success", "Expiration": "2099-01-01T00:00:00Z"}).encode()
 
 
 def test_the_role_of_a_machine_gives_files_and_tables_their_credentials(s3: str, s3_server: SeaweedFS) -> None:
-    """As EC2 gives a role to its machines (IMDSv2): a token is fetched, the role's name, and its credentials."""
+    """EC2 gives a machine its role in three steps (IMDSv2): a token, the role's name and its credentials."""
     path = "/latest/meta-data/iam/security-credentials/"
     asked: list[str] = []
 
@@ -407,7 +401,7 @@ def test_the_role_of_a_machine_gives_files_and_tables_their_credentials(s3: str,
 def test_the_role_of_a_container_gives_files_and_tables_their_credentials(
     s3: str, s3_server: SeaweedFS, tmp_path: Path
 ) -> None:
-    """As Kubernetes and container services give a role to what runs in them."""
+    """Kubernetes and container services give a role to a container in this way."""
     asked: list[str | None] = []
 
     class Credentials(Quiet):

@@ -1,4 +1,4 @@
-"""Delta tables: rows go in by key, in one commit, and of two commits on one snapshot one is refused."""
+"""Delta tables: a commit replaces rows by key, and of two commits on one snapshot the second is refused."""
 
 import os
 import re
@@ -38,7 +38,7 @@ def test_an_absent_table_is_created_empty(table: Table) -> None:
     assert (snapshot.version, snapshot.select().num_rows, snapshot.select().schema) == (0, 0, SCHEMA)
 
 
-def test_several_that_create_a_table_at_once_all_have_it(tmp_path: Path) -> None:
+def test_all_of_several_writers_that_create_a_table_get_it(tmp_path: Path) -> None:
     for attempt in range(10):
         versions: list[int] = []
         barrier = threading.Barrier(4)
@@ -91,7 +91,7 @@ def test_commits_do_to_a_table_what_they_do_to_a_dictionary(steps: list[tuple[bo
             assert {row["session"]: row["n"] for row in found} == {key: model[key] for key in some if key in model}
 
 
-def test_selected_rows_are_sorted_by_key_and_have_the_columns_asked_for(table: Table) -> None:
+def test_selected_rows_are_sorted_by_key_and_have_the_requested_columns(table: Table) -> None:
     table.snapshot().overwrite(rows({"b": 1, "c": 2, "a": 3}))
     assert table.snapshot().select(["n"]).to_pydict() == {"n": [3, 1, 2]}
     assert table.snapshot().select(keys=[]).num_rows == 0
@@ -196,7 +196,7 @@ def test_an_error_of_writing_quotes_no_data(table: Table) -> None:
     assert "secret" not in "".join(traceback.format_exception(error.value))
 
 
-def test_a_damaged_table_is_an_error_and_no_empty_table(table: Table, tmp_path: Path) -> None:
+def test_a_damaged_table_is_an_error_and_not_an_empty_table(table: Table, tmp_path: Path) -> None:
     table.snapshot().overwrite(rows({"a": 1}))
     for file in tmp_path.rglob("_delta_log/*.json"):
         file.write_text("not a log")
@@ -204,7 +204,7 @@ def test_a_damaged_table_is_an_error_and_no_empty_table(table: Table, tmp_path: 
         table.snapshot()
 
 
-def test_a_version_that_is_not_there_is_an_error(table: Table) -> None:
+def test_a_missing_version_is_an_error(table: Table) -> None:
     table.snapshot()
     with pytest.raises(StorageError, match="the table demo cannot be opened"):
         table.snapshot(7)
@@ -220,7 +220,7 @@ def test_a_store_may_have_an_unusual_path(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["a%20b", "50%", "[x]", "a^b", "a|b", "a\\b", "a\nb"])
 def test_a_path_where_tables_cannot_be_kept_is_refused_with_the_reason(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StorageError, match="NOVOIC_STORE names has one of the characters"):
+    with pytest.raises(StorageError, match="the path that NOVOIC_STORE names has one of the characters"):
         table_in(tmp_path / name).snapshot()
 
 
@@ -243,7 +243,7 @@ def test_many_small_commits_become_one_file_and_keep_every_row(tmp_path: Path) -
         session = f"S{number}"
         table.snapshot().replace(rows({session: number}), [session])
         table.snapshot().tidy()
-    assert len(list((tmp_path / "restricted" / "tables" / "demo").glob("*.parquet"))) >= 70  # a week of versions
+    assert len(list((tmp_path / "restricted" / "tables" / "demo").glob("*.parquet"))) >= 70  # the versions of a week
     assert len(DeltaTable(tmp_path / "restricted" / "tables" / "demo").file_uris()) < 10
     assert content(table) == {f"S{number}": number for number in range(70)}
 
@@ -252,7 +252,7 @@ def test_many_small_commits_become_one_file_and_keep_every_row(tmp_path: Path) -
 def test_files_that_no_version_of_a_week_needs_are_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, commit: str
 ) -> None:
-    """Commits that replace rows leave as many files in use as there were: it is the others that grow in number."""
+    """Commits that replace rows keep the number of files in use; the number of unused files grows."""
     monkeypatch.setattr("novoic_assets.storage.tables._VACUUM_EVERY", 8)
     folder = tmp_path / "restricted" / "tables" / "demo"
     table = table_in(tmp_path)
@@ -280,7 +280,7 @@ def test_files_that_no_version_of_a_week_needs_are_deleted(
 
 
 def make_older(folder: Path, days: float) -> None:
-    """Have the files of a table been written, and removed from it, so many days earlier."""
+    """Shift the times at which files of a table were written and removed by some days into the past."""
     milliseconds = round(days * 24 * 3600 * 1000)
 
     def older(match: re.Match[str]) -> str:
@@ -331,7 +331,7 @@ def test_a_table_of_an_older_version_keeps_its_rows_and_gets_the_new_columns(tmp
 NAMES = pa.schema([("session", pa.string()), ("reason", pa.string())])
 
 
-def test_values_that_have_another_name_now_are_read_under_it_and_stay_as_they_are(tmp_path: Path) -> None:
+def test_renamed_values_are_read_under_their_present_name_and_stay_as_stored(tmp_path: Path) -> None:
     storage = Storage(str(tmp_path), "NOVOIC_STORE")
     before = Table(storage, "names", NAMES, "session")
     content = {"a": "old", "b": "ok", "c": None, "d": "older", "e": "new"}
@@ -348,7 +348,7 @@ def test_values_that_have_another_name_now_are_read_under_it_and_stay_as_they_ar
     assert before.snapshot().select() == written
 
 
-def test_a_table_whose_values_have_other_names_is_still_a_key() -> None:
+def test_a_table_with_renamed_values_is_hashable() -> None:
     storage = Storage("store", "NOVOIC_STORE")
     tables = {Table(storage, "names", NAMES, "session", {"reason": {"old": "new"}}) for _ in range(2)}
     assert len(tables) == 1
