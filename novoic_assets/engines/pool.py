@@ -11,15 +11,21 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from multiprocessing.synchronize import Event
 from typing import Any, Self
 
 import pyarrow as pa
 
 from novoic_assets.engines.contract import SessionFunction, WorkerDiedError, limited, outlive_deaths, slices
+from novoic_assets.errors import NovoicError
 
 # A worker process takes about two seconds of its own core to start and import. Compared with two of them, this process
 # finishes less work than this sooner.
 _INLINE_SECONDS = 5.0
+_NO_START = (
+    "the worker processes end before they start work; a script that runs the job must do so below"
+    ' `if __name__ == "__main__":`, since every worker process imports the script'
+)
 _SLICES_PER_WORKER = 8  # enough slices to keep all workers busy while one slice takes long
 
 
@@ -38,6 +44,7 @@ class PoolEngine:
         """
         self._workers = workers or _cores()
         self._pool: ProcessPoolExecutor | None = None
+        self._started: Event | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +75,8 @@ class PoolEngine:
     def _run(self, function: SessionFunction, pieces: Sequence[pa.RecordBatch]) -> Iterator[tuple[int, pa.RecordBatch]]:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=_end_with_parent)
+            self._started = context.Event()
+            self._pool = ProcessPoolExecutor(self._workers, context, initializer=_begin, initargs=(self._started,))
         indices: dict[Future[Any], int] = {}
         try:
             for index, piece in enumerate(pieces):
@@ -78,7 +86,14 @@ class PoolEngine:
         except BrokenProcessPool:
             _unblock(self._pool)
             self._stop()
+            if self._started is not None and not self._started.is_set():
+                raise NovoicError(_NO_START) from None
             raise WorkerDiedError from None
+        except RuntimeError:
+            # Python refuses to start processes in one that is still importing its main script.
+            if getattr(multiprocessing.current_process(), "_inheriting", False):
+                raise NovoicError(_NO_START) from None
+            raise
         finally:
             for future in indices:
                 future.cancel()
@@ -103,6 +118,12 @@ def _unblock(pool: ProcessPoolExecutor) -> None:
 def _cores() -> int:
     # The cores that this process may use, if the system reports them: a container may have fewer than its machine.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin(started: Event) -> None:
+    """Say that a worker process is there, and let it end with its parent."""
+    started.set()
+    _end_with_parent()
 
 
 def _end_with_parent() -> None:

@@ -1,6 +1,8 @@
 """The pool engine: each task runs once, rows are equal inline and in worker processes, and errors arrive."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -55,6 +57,25 @@ def test_little_work_is_done_by_workers_where_much_is_left() -> None:
         (late,) = engine.map(function, rest, [0.01], left=0.01)
     assert os.getpid() not in early["n"].to_pylist()
     assert os.getpid() not in late["n"].to_pylist()  # workers that were started go on
+
+
+def test_a_script_that_workers_cannot_import_gets_one_line_at_once(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from novoic_assets.engines.pool import PoolEngine\n"
+        "from novoic_assets_tests.engines import builders\n"
+        "with PoolEngine(2) as engine:\n"
+        "    tasks = builders.rows({f'S{number}': number for number in range(40)})\n"
+        "    print(len(list(engine.map(builders.Function(builders.squares), tasks, [9.0] * 40))))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(
+        "novoic_assets.errors.NovoicError: the worker processes end before they start work; a script that runs the job"
+    )
 
 
 def test_one_worker_is_this_process() -> None:
