@@ -192,7 +192,7 @@ def test_a_driver_that_is_killed_is_taken_up_by_the_next_run(
     assert run.success, run.failures()
     assert run.computed("audio_features") == (SESSIONS - done, 0, 0)
     lines = [entry.user_message for entry in instance.all_logs(run.result.run_id)]
-    assert f"{done:,} sessions were done already, {SESSIONS - done:,} are to do" in lines
+    assert f"{done:,} sessions are already done, {SESSIONS - done:,} are left to do" in lines
     assert lab.content() == pool.content
 
 

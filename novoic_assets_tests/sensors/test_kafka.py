@@ -109,7 +109,7 @@ def test_while_a_run_is_going_the_topic_waits(told: Told) -> None:
     told.add("new")
     run = told.begin("STARTED")
     told.tell(session("new"))
-    assert told.skips() == "the topic waits; a run is waiting or going"
+    assert told.skips() == "the topic waits; a run is queued or in progress"
     assert told.offset() == 1
     told.instance.report_run_canceled(run)
     assert told.asks()

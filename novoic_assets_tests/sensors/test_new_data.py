@@ -105,7 +105,7 @@ def test_a_file_caught_half_written_is_quarantined_and_put_right_by_the_next_tic
 
 def test_young_files_are_left_out_of_a_run_and_taken_up_later(automated: Automated) -> None:
     automated.add("young", age=2)
-    assert automated.skips() == "2 files are still being written, 0 wait for their other half"
+    assert automated.skips() == "2 files may still be being written, 0 wait for their other half"
     automated.add("old")
     run = automated.run()
     assert run.computed("parsed_transcripts") == (1, 0, 0)
@@ -119,7 +119,7 @@ def test_young_files_are_left_out_of_a_run_and_taken_up_later(automated: Automat
 def test_a_session_that_is_being_written_again_keeps_its_row_and_features(automated: Automated) -> None:
     before = automated.row("audio_features", "S3")
     automated.add("S3", age=2)
-    assert automated.skips() == "2 files are still being written, 0 wait for their other half"
+    assert automated.skips() == "2 files may still be being written, 0 wait for their other half"
     automated.add("other")
     run = automated.run()
     assert [run.computed(stage) for stage in ("parsed_transcripts", "audio_features")] == [(1, 0, 0)] * 2
@@ -134,7 +134,7 @@ def test_metadata_that_are_being_written_stay_as_they_were(automated: Automated)
     path = automated.lab.raw / "metadata.csv"
     content = path.read_text()
     path.write_text(content[: len(content) // 2])
-    assert automated.skips() == "1 files are still being written, 0 wait for their other half"
+    assert automated.skips() == "1 files may still be being written, 0 wait for their other half"
     automated.add("new")
     run = automated.run()
     assert run.success
@@ -147,7 +147,7 @@ def test_no_run_begins_before_the_first_metadata_are_whole(tmp_path: Path) -> No
         automated = Automated(Lab(tmp_path / "lab"), instance)
         automated.lab.add_patient(f"{CANARY}P1")
         automated.add("new")
-        assert automated.skips() == "1 files are still being written, 0 wait for their other half"
+        assert automated.skips() == "1 files may still be being written, 0 wait for their other half"
         assert not automated.lab.store.exists()
         automated.age()
         assert automated.asks()
@@ -155,7 +155,7 @@ def test_no_run_begins_before_the_first_metadata_are_whole(tmp_path: Path) -> No
 
 def test_half_a_session_waits_for_the_other_half_up_to_a_set_time(automated: Automated) -> None:
     automated.add("half", age=60, halves=("text",))
-    assert automated.skips() == "0 files are still being written, 1 wait for their other half"
+    assert automated.skips() == "0 files may still be being written, 1 wait for their other half"
     automated.age(700, "text/zqcanaryhalf.xml")
     assert automated.run().success
     assert automated.row("audio_features", "half")["reason"] == Reason.NO_AUDIO
@@ -173,7 +173,7 @@ def test_nothing_is_asked_for_while_a_run_of_the_job_is_waiting_or_going(
     assert automated.asks()
     automated.cursor = None
     automated.begin(status)
-    assert automated.skips() == "a run is waiting or going"
+    assert automated.skips() == "a run is queued or in progress"
     # A run that was killed stays in the history as it was: one that says nothing for an hour is dead.
     wait(HOUR + 60)
     assert automated.asks() == (status != "QUEUED")
@@ -185,7 +185,7 @@ def test_a_run_of_the_assets_that_the_ui_started_counts_too(automated: Automated
     assert automated.asks()
     automated.cursor = None
     automated.begin("STARTED", job="__ASSET_JOB", assets=("raw_audio", "ad_vs_hc"))
-    assert automated.skips() == "a run is waiting or going"
+    assert automated.skips() == "a run is queued or in progress"
 
 
 def test_a_run_that_still_says_something_is_not_dead(automated: Automated, wait: Any) -> None:
@@ -194,7 +194,7 @@ def test_a_run_that_still_says_something_is_not_dead(automated: Automated, wait:
     automated.instance.report_engine_event("at work", run)
     (record,) = automated.instance.get_records_for_run(run.run_id, limit=1, ascending=False).records
     wait(HOUR + record.timestamp - time.time() - 1)
-    assert automated.skips() == "a run is waiting or going"
+    assert automated.skips() == "a run is queued or in progress"
     wait(HOUR + 60)
     assert automated.asks()
 
@@ -218,7 +218,7 @@ def test_a_failed_run_is_tried_again_with_growing_pauses_and_a_limit(automated: 
         assert automated.asks()
     for hours in (1, 24, 24 * 365):
         wait(now + hours * HOUR)
-        assert automated.skips().startswith("6 runs left work undone: no more are started until")
+        assert automated.skips().startswith("6 runs left work undone: no more start until")
 
 
 @pytest.mark.parametrize("attempts", [1, 6])
@@ -237,9 +237,9 @@ def test_the_pause_counts_from_the_end_of_the_run(automated: Automated, wait: An
     assert automated.asks()
     run = automated.begin("STARTED")
     wait(1000)
-    assert automated.skips() == "a run is waiting or going"
+    assert automated.skips() == "a run is queued or in progress"
     automated.instance.delete_run(run.run_id)
-    assert "the next one is started in 60 seconds (number 2 of 6)" in automated.skips()  # the clock stands still
+    assert "the next one starts in 60 seconds (number 2 of 6)" in automated.skips()  # the clock stands still
 
 
 def test_a_cursor_that_is_gone_or_unreadable_does_no_harm(automated: Automated) -> None:
@@ -380,12 +380,12 @@ def test_the_nightly_run_is_left_out_while_another_goes(automated: Automated) ->
     automated.begin("STARTED")
     ticked = ask_schedule(automated)
     assert not ticked.run_requests
-    assert ticked.skip_message == "a run is waiting or going"
+    assert ticked.skip_message == "a run is queued or in progress"
 
 
 def test_a_moment_that_cannot_be_read_is_told_plainly(automated: Automated) -> None:
     run = automated.execute(dg.RunRequest(run_config={"ops": {"raw_audio": {"config": {"settled_before": "soon"}}}}))
-    assert run.failures()["raw_audio"] == "settled_before is no moment such as 2026-01-31T02:00:00+00:00"
+    assert run.failures()["raw_audio"] == "settled_before is not a moment such as 2026-01-31T02:00:00+00:00; correct it"
 
 
 def test_every_asset_tells_the_tables_that_it_was_made_from(automated: Automated) -> None:
