@@ -67,26 +67,26 @@ def wrong_lengths(column: pa.ChunkedArray, widths: Mapping[str, int]) -> Finding
     """Check that every vector has the length that the catalogue gives."""
     count = values.wrong_lengths(column, widths)
     return Finding(
-        "lengths", count == 0, is_error=True, description=f"{count} vectors have another length than declared"
+        "lengths", count == 0, is_error=True, description=f"{count} vectors differ from their declared length"
     )
 
 
 def not_finite(column: pa.ChunkedArray) -> Finding:
     """Check that every vector with the status `ok` is finite."""
     count = values.not_finite(column)
-    return Finding("finite", count == 0, is_error=True, description=f"{count} vectors say ok and are not finite")
+    return Finding("finite", count == 0, is_error=True, description=f"{count} vectors with status ok are not finite")
 
 
 def inaudible(column: pa.ChunkedArray) -> Finding:
     """Check that every recording, and the patient's speech in it, has energy above 60 Hz."""
-    whole = values.count_with_status(column, ALL, Status.INAUDIBLE)
-    patient = values.count_with_status(column, PATIENT, Status.INAUDIBLE)
+    recordings = values.count_with_status(column, ALL, Status.INAUDIBLE)
+    patients = values.count_with_status(column, PATIENT, Status.INAUDIBLE)
     return Finding(
         "audible",
-        passed=whole + patient == 0,
+        passed=recordings + patients == 0,
         is_error=False,
-        description=f"{whole} recordings are not audible; in {patient} the patient is not",
-        counts={"recordings": whole, "patients": patient},
+        description=f"{recordings} recordings are inaudible; the patient is inaudible in {patients}",
+        counts={"recordings": recordings, "patients": patients},
     )
 
 
@@ -110,7 +110,7 @@ def rescaled(scales: pa.ChunkedArray) -> Finding:
         is_error=False,
         description=(
             f"{counts['int16']} float recordings had the scale of int16 and were divided by 32768;"
-            f" {counts['over']} pass full scale and were left as they are"
+            f" {counts['over']} exceed full scale and were left unchanged"
         ),
         counts={"int16": counts["int16"], "over": counts["over"]},
     )

@@ -1,4 +1,4 @@
-"""Every check of the stages can pass and can fail, and counts what is wrong."""
+"""Every check of the stages can pass and fail, and counts the faults."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from novoic_assets.storage import schemas
 
 
 def values(*entries: tuple[str, Status, list[float]]) -> pa.ChunkedArray:
-    """A `values` column of one row a (speaker, status, vector) of the family `mfcc`, and a refused row."""
+    """A `values` column with one row for each (speaker, status, vector) of the family `mfcc`, and a refused row."""
     rows = [
         [{"family": "mfcc", "speaker": speaker, "status": str(status), "vector": vector}]
         for speaker, status, vector in entries
