@@ -16,7 +16,7 @@ def pod_size() -> dict[str, Any]:
 
     The K8sRunLauncher reads it in a job's tags, for the pod of the whole run. The k8s_job_executor, which gives each
     step its own pod, reads it in an asset's `op_tags`. Memory has equal request and limit, so that a node never
-    promises memory that it does not have. Processors have no limit: a limit would only slow a run on an idle node.
+    promises memory that it does not have. Processors have no limit: it would slow a run while others are idle.
 
     Raises:
         NovoicError: A setting cannot be read.

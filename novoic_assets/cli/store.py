@@ -30,7 +30,7 @@ def quarantine(
         bool, typer.Option("--list", help="Name the sessions and lines; only for people who may identify patients.")
     ] = False,
 ) -> None:
-    """Show refused inputs, counted by stage and reason."""
+    """Show refused inputs by stage and reason."""
     from novoic_assets.reasons import DESCRIPTIONS, Reason
     from novoic_assets.stages.quarantine import count_reasons, read_quarantine
 

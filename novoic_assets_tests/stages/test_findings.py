@@ -71,12 +71,12 @@ FAILING: dict[str, tuple[Finding, str]] = {
     "not finite": (findings.not_finite(values(("all", Status.OK, [np.inf, 1.0]))), "1 vectors"),
     "inaudible": (
         findings.inaudible(values(("all", Status.INAUDIBLE, [0.0, 0.0]), ("patient", Status.INAUDIBLE, [0.0, 0.0]))),
-        "1 recordings are not audible; in 1 the patient is not",
+        "1 recordings are inaudible; the patient is inaudible in 1",
     ),
     "beyond the recording": (findings.beyond_recording(pa.chunked_array([[0.51, 0.5, None]])), "1 transcripts"),
     "another full scale": (
         findings.rescaled(pa.chunked_array([["unit", "int16", "over", "over", None]])),
-        "1 float recordings had the scale of int16 and were divided by 32768; 2 pass full scale",
+        "1 float recordings had the scale of int16 and were divided by 32768; 2 exceed full scale",
     ),
 }
 ERRORS = {"reconciled", "patients_unique", "lengths", "finite"}
