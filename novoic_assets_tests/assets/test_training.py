@@ -20,8 +20,8 @@ from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets.training.files.catalogue import ENTRY_POINTS
 from novoic_assets.training.load import load_dataset
-from novoic_assets_tests.lab import Lab, Run
 from novoic_assets_tests.installed import installed
+from novoic_assets_tests.lab import Lab, Run
 
 DATASETS = [cohort.name for cohort in COHORTS]
 UPSTREAM = {

@@ -21,8 +21,8 @@ from novoic_assets.training.files.entry import DatasetFiles
 from novoic_assets.training.files.manifest import MANIFEST
 from novoic_assets.training.load import load_dataset
 from novoic_assets.training.versions import mark_of, read_mark, read_version, version_folder, write_version
-from novoic_assets_tests.lab import BucketLab
 from novoic_assets_tests.installed import installed
+from novoic_assets_tests.lab import BucketLab
 from novoic_assets_tests.training.builders import (
     AD_VS_HC,
     PSEUDONYMS,
