@@ -247,7 +247,8 @@ def test_settings_shows_the_invalid_value_and_then_fails(home: Home) -> None:
 def test_settings_writes_its_tables_between_the_marks_of_a_page(home: Home, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("A.\n<!-- settings -->\n<!-- end of the settings -->\nB.\n<!-- S3 settings -->\n")
-    assert_fails(home.run("settings", "--into", str(page)), "--into takes a page that has the marks of the settings")
+    message = "--into cannot rewrite this page; name a readable UTF-8 page that has the marks of the settings"
+    assert_fails(home.run("settings", "--into", str(page)), message)
     with page.open("a") as file:
         file.write("old\n<!-- end of the S3 settings -->\nC.\n")
     assert home.run("settings", "--into", str(page)).returncode == 0

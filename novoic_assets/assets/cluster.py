@@ -1,6 +1,6 @@
-"""What runs ask of a cluster: the size of their pod, and the pool that keeps Spark runs apart.
+"""Request resources of a cluster for runs: the size of their pod, and the pool that keeps Spark runs apart.
 
-On a laptop neither does anything: no pod is made, and a pool without a limit holds up nobody.
+On a laptop neither has an effect: Dagster starts no pod, and a pool without a limit delays no run.
 """
 
 from typing import Any, Final
@@ -12,11 +12,11 @@ _K8S_CONFIG: Final = "dagster-k8s/config"
 
 
 def pod_size() -> dict[str, Any]:
-    """The tag that sizes a pod for heavy work, read from the environment when the definitions load.
+    """Return the tag that sizes a pod for heavy work, read from the environment when the definitions load.
 
-    The K8sRunLauncher reads it among a job's tags, for the pod of the whole run; the k8s_job_executor, for whoever
-    gives each step a pod of its own, among an asset's `op_tags`. Memory is request and limit in one, so that a node
-    never promises what it does not have; a processor has no limit, which would only slow what is idle elsewhere.
+    The K8sRunLauncher reads it in a job's tags, for the pod of the whole run. The k8s_job_executor, which gives each
+    step its own pod, reads it in an asset's `op_tags`. Memory has equal request and limit, so that a node never
+    promises memory that it does not have. Processors have no limit: it would slow a run while others are idle.
 
     Raises:
         NovoicError: A setting cannot be read.

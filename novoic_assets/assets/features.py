@@ -1,4 +1,4 @@
-"""The features stage: fixed-length values of each session, by family and speaker."""
+"""Define the assets of the features stage: fixed-length values of each session, by family and speaker."""
 
 import dagster as dg
 import pyarrow.compute as pc
@@ -36,7 +36,7 @@ def text_features(
     spark: SparkResource,
     settings: FeatureSettingsResource,
 ) -> dg.MaterializeResult[None]:
-    """What is said: a row for each session, with its outcome and its families' values for each speaker."""
+    """Features of what is said: a row for each session, with its outcome and its families' values for each speaker."""
     with engine.on(spark) as workers:
         report = run_stage(TextStage(store.tables, settings.compute_text), workers, context.log.info)
     log_stage(context, report)
@@ -62,7 +62,7 @@ def audio_features(
     spark: SparkResource,
     settings: FeatureSettingsResource,
 ) -> dg.MaterializeResult[None]:
-    """How it is said: a row for each session, with its outcome, its recording's facts and its families' values."""
+    """Features of how it is said: a row per session, with its outcome, facts of its recording and families' values."""
     with engine.on(spark) as workers:
         report = run_stage(AudioStage(store.tables, settings.compute_audio(raw.storage)), workers, context.log.info)
     log_stage(context, report)

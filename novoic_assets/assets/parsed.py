@@ -1,4 +1,4 @@
-"""The parsed stage: transcripts as segments and words."""
+"""Define the asset of the parsed stage: transcripts as segments and words."""
 
 import dagster as dg
 
@@ -15,7 +15,7 @@ from novoic_assets.storage import schemas
 
 
 def _code_version() -> str | None:
-    # A package whose format cannot be used stops the runs, which say what is wrong. The UI still has to open.
+    # An unusable format of a package stops the runs, which report the error. The UI must still open.
     try:
         return registered.code_version()
     except NovoicError:

@@ -1,4 +1,4 @@
-"""The quarantine asset: a view of what the stages refused."""
+"""Define the quarantine asset: a view of what the stages refused."""
 
 import dagster as dg
 
@@ -25,7 +25,7 @@ from novoic_assets.stages.quarantine import QUARANTINE, count_reasons, read_quar
 def quarantine(context: dg.AssetExecutionContext, store: StoreResource) -> dg.MaterializeResult[None]:
     """What the stages refused, counted by stage and reason; `novoic quarantine --list` names the sessions."""
     tables = store.tables
-    # Before they are read: what another run commits meanwhile then counts as not seen.
+    # Note the versions before reading the tables: rows that another run commits meanwhile then count as not seen.
     stages = (tables.patients, tables.transcripts, tables.text_features, tables.audio_features)
     versions = {table.name: table.snapshot().version for table in stages}
     refused = read_quarantine(tables)

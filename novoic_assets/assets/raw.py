@@ -1,4 +1,4 @@
-"""The raw stage: the metadata, and what transcripts and recordings there are."""
+"""Define the assets of the raw stage: the metadata, and the listings of transcripts and recordings."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,21 +35,21 @@ class RawConfig(dg.Config):
     """Settings of one run of the raw stage."""
 
     confirm_removal: bool = False
-    """Whether inputs may go in numbers: more than 5 and more than 20 % of those known."""
+    """Whether many inputs may disappear at once: more than 5 and more than 20 % of the known ones."""
 
     settled_before: str | None = None
-    """Set in runs that start by themselves: local files changed later may still be being written and stay as they
-    were known. A moment such as 2026-01-31T02:00:00+00:00."""
+    """Set in automatic runs: local files changed later may still be being written and keep their known state. A
+    moment such as 2026-01-31T02:00:00+00:00."""
 
     paired_before: str | None = None
-    """Set in runs that start by themselves: new files changed later wait for the other half of their session."""
+    """Set in automatic runs: new files changed later wait for the other half of their session. A moment as above."""
 
     @property
     def cutoffs(self) -> Cutoffs:
-        """What is left to a later run.
+        """Which files the run leaves to a later one.
 
         Raises:
-            NovoicError: A moment cannot be read.
+            NovoicError: A moment is not valid.
         """
         return Cutoffs(_moment("settled_before", self.settled_before), _moment("paired_before", self.paired_before))
 
@@ -60,7 +60,7 @@ def _moment(name: str, text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise NovoicError(f"{name} is no moment such as 2026-01-31T02:00:00+00:00") from None
+        raise NovoicError(f"{name} is not a moment such as 2026-01-31T02:00:00+00:00; correct it") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -74,7 +74,7 @@ def raw_metadata(
     if _view(config, raw, store).metadata_is_young():
         snapshot = store.tables.patients.snapshot()
         before = snapshot.select(["fingerprint", "reason"])
-        # Where nothing is known yet there is nothing to keep.
+        # Without known rows there is nothing to keep, so the run reads the file anyway.
         if before.num_rows:
             context.log.info("metadata.csv may still be being written: left to a later run")
             reasons = Counter(before["reason"].to_pylist())
@@ -115,7 +115,7 @@ def raw_metadata(
     if refused:
         context.log.warning(f"{refused} rows of the metadata quarantined")
     if parsed.unknown_columns:
-        context.log.warning(f"{parsed.unknown_columns} unknown columns of the metadata were left out")
+        context.log.warning(f"{parsed.unknown_columns} unknown columns of the metadata were dropped")
     extra = {"new": len(listed - known), "removed": removed, "unknown columns": parsed.unknown_columns}
     return _patients(reasons, mark, snapshot.version, extra)
 
@@ -141,7 +141,7 @@ def _patients(
 def raw_transcripts(
     context: dg.AssetExecutionContext, config: RawConfig, raw: RawDataResource, store: StoreResource
 ) -> dg.MaterializeResult[None]:
-    """What transcripts there are: a row for each transcript file below `text/`. Nothing but the listing is read."""
+    """The listed transcripts: a row for each transcript file below `text/`. Only the listing is read."""
     return _list_files(context, config, raw, store, "text")
 
 
@@ -150,7 +150,7 @@ def raw_transcripts(
 def raw_audio(
     context: dg.AssetExecutionContext, config: RawConfig, raw: RawDataResource, store: StoreResource
 ) -> dg.MaterializeResult[None]:
-    """What recordings there are: a row for each audio file below `audio/`. Nothing but the listing is read."""
+    """The listed recordings: a row for each audio file below `audio/`. Only the listing is read."""
     return _list_files(context, config, raw, store, "audio")
 
 
@@ -164,8 +164,8 @@ def _list_files(
 ) -> dg.MaterializeResult[None]:
     table = file_tables(store.tables)[folder]
     while True:
-        # The table is looked at before the folder: a listing is committed only if nobody committed one
-        # that was made meanwhile, so a later version is always a later look at the folder.
+        # Read the table before the folder. The commit fails if another run has committed a listing since, so
+        # a later version of the table is always a later listing of the folder.
         snapshot = table.snapshot()
         view = _view(config, raw, store, {folder: snapshot})
         known, listing = view.known(folder), view.folder(folder)
@@ -210,7 +210,7 @@ def _list_files(
 def _view(
     config: RawConfig, raw: RawDataResource, store: StoreResource, snapshots: Mapping[str, Snapshot] | None = None
 ) -> RawListing:
-    """The raw folder as this run sees it; a folder's table is read from its snapshot, if there is one."""
+    """Return the raw folder as this run sees it; a folder's table is read from its snapshot, if given."""
     tables = file_tables(store.tables)
 
     def known(folder: str) -> Known:

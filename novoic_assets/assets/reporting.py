@@ -1,4 +1,4 @@
-"""What assets and checks tell Dagster: plain errors, column schemas, counts."""
+"""Report to Dagster from assets and checks: plain errors, column schemas, counts."""
 
 import functools
 import inspect
@@ -21,22 +21,22 @@ TAGS = {"novoic/personal_data": "true"}
 
 
 def plain_errors(function: _Function) -> _Function:
-    """Let an asset or a check fail with a message that quotes nothing.
+    """Let an asset or a check fail with a message that quotes no data.
 
     A NovoicError's message is made to be shown. Any other exception may quote a path, an id or a word, so
-    its type and place are told in its stead.
+    the failure reports its type and place instead.
     """
 
     @functools.wraps(function)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes and gives
+    def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the function takes and returns
         try:
             return function(*args, **kwargs)
         except dg.Failure:
             raise
         except Exception as error:  # noqa: BLE001 - scrubbed, whatever it is
             message = _plain(error)
-        # Outside the handler, so that the failure carries no context: Dagster would record it. For the same
-        # reason this is no context manager: what one raises in the place of an exception has that as context.
+        # Raise outside the handler, so that the failure has no context, which Dagster would record. A context
+        # manager would not work: an exception that it raises instead of another has the other as context.
         raise dg.Failure(message, allow_retries=False)
 
     @functools.wraps(function)
@@ -59,7 +59,7 @@ def _plain(error: Exception) -> str:
 
 
 def value_columns(prefix: str, families: Iterable[Family]) -> list[dg.TableColumn]:
-    """A column for each value of some families, with what the catalogue says of it."""
+    """Return a column for each value of some families, with its formula and unit from the catalogue."""
     return [
         dg.TableColumn(f"{prefix}{value.name}", "float", f"{value.formula} [{value.unit}]")
         for family in families
@@ -68,7 +68,7 @@ def value_columns(prefix: str, families: Iterable[Family]) -> list[dg.TableColum
 
 
 def table_metadata(schema: pa.Schema, rows: int, families: Iterable[Family] = ()) -> dict[str, Any]:
-    """Dagster's row count and column schema of a table, with the values of families inside it."""
+    """Return Dagster's row count and column schema of a table, including the values of families inside it."""
     columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
     columns += value_columns("values.", families)
     return {
@@ -80,7 +80,7 @@ def table_metadata(schema: pa.Schema, rows: int, families: Iterable[Family] = ()
 def stage_result(
     report: StageReport, schema: pa.Schema, extra: Mapping[str, Any], families: Iterable[Family] = ()
 ) -> dg.MaterializeResult[None]:
-    """The result of an incremental stage."""
+    """Return the materialization result of an incremental stage."""
     return dg.MaterializeResult(
         metadata={
             **table_metadata(schema, sum(report.reasons.values()), families),
@@ -100,7 +100,7 @@ def stage_result(
 
 
 def _pace(report: StageReport) -> dict[str, float]:
-    """How much was computed, how long it took, and the rates."""
+    """Return how much was computed, how long it took, and the rates."""
     pace = {"seconds of computing": round(report.seconds, 1)}
     computed = report.new + report.changed
     if computed and report.seconds:
@@ -112,7 +112,7 @@ def _pace(report: StageReport) -> dict[str, float]:
 
 
 def log_stage(context: dg.AssetExecutionContext, report: StageReport) -> None:
-    """Say in the run's log what a stage did."""
+    """Write to the run's log what a stage did."""
     context.log.info(
         f"{report.new} new, {report.changed} changed, {report.removed} removed, {report.unchanged} unchanged"
     )
@@ -122,7 +122,7 @@ def log_stage(context: dg.AssetExecutionContext, report: StageReport) -> None:
 
 
 def check_result(finding: Finding, asset: str) -> dg.AssetCheckResult:
-    """A finding as Dagster records it."""
+    """Return a finding in the form that Dagster records."""
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=finding.name,

@@ -1,4 +1,4 @@
-"""The training stage: one asset for each cohort."""
+"""Define the assets of the training stage: one for each cohort."""
 
 import base64
 from collections.abc import Iterator, Mapping
@@ -32,14 +32,14 @@ from novoic_assets.training.picture import dataset_picture
 from novoic_assets.training.pseudonyms import load_pseudonyms
 from novoic_assets.training.publish import publish_dataset
 
-# A run a day brings every dataset up to date; one run missed is a warning, two are a failure.
+# A daily run brings every dataset up to date; one missed run is a warning, two are a failure.
 FRESHNESS: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=26), fail_window=timedelta(hours=50))
 
 Yielded = dg.MaterializeResult[None] | dg.AssetCheckResult
 
 
 def read_sources(store: StoreResource, settings: FeatureSettingsResource) -> tuple[Sources, dict[str, int]]:
-    """What datasets are made of, and the versions of the tables that were read.
+    """Read the sources of datasets, and return them with the versions of their tables.
 
     Raises:
         StorageError: The store cannot be read.
@@ -66,7 +66,7 @@ def read_sources(store: StoreResource, settings: FeatureSettingsResource) -> tup
 
 
 def training_asset(cohort: Cohort) -> dg.AssetsDefinition:
-    """The asset of a cohort's dataset, with its checks."""
+    """Return the asset of a cohort's dataset, with its checks."""
 
     @dg.asset(
         name=cohort.name,
@@ -109,7 +109,7 @@ def _publish(
     if publication.failed:
         raise NovoicError(f"the version was not published; failed checks: {', '.join(publication.failed)}")
     if publication.version is None:
-        context.log.warning("nobody belongs to the cohort: nothing is published")
+        context.log.warning("the cohort is empty: nothing is published")
     else:
         context.log.info(f"version {publication.version} is {'new' if publication.is_new else 'unchanged'}")
     yield dg.MaterializeResult(
@@ -149,7 +149,7 @@ def _metadata(made: Dataset, version: str | None, tables: Mapping[str, int]) -> 
 
 
 def _type_name(dtype: np.dtype[Any]) -> str:
-    # NumPy's own name of a string type ends in its width in bits.
+    # NumPy's name of a string type includes its width in bits, as in str96.
     return "str" if dtype.kind == "U" else dtype.name
 
 

@@ -1,6 +1,6 @@
-"""The checks of the stages before training: one step a stage, since each step costs time.
+"""Check the stages before training, in one step for each stage, since each step costs time.
 
-A dataset's checks run inside its asset, before the pointer to it is written (`assets/training.py`).
+A dataset's checks run inside its asset, before its pointer is written (`assets/training.py`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +19,7 @@ def _specs(checks: Mapping[str, tuple[str, ...]]) -> list[dg.AssetCheckSpec]:
     return [dg.AssetCheckSpec(name, asset=asset) for asset, names in checks.items() for name in names]
 
 
-# All can be subset: somebody who selects text_features alone gets its checks and not those of audio_features.
+# All checks can be subset: a run of text_features alone runs its checks and not those of audio_features.
 
 
 @dg.multi_asset_check(
@@ -29,7 +29,7 @@ def _specs(checks: Mapping[str, tuple[str, ...]]) -> list[dg.AssetCheckSpec]:
 )
 @plain_errors
 def raw_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
-    """No patient has two valid rows, and no control looks like a case."""
+    """No patient has two valid rows, and no control has the MMSE of a case."""
     rows = store.tables.patients.snapshot().select()
     yield from _selected(context, "raw_metadata", [findings.patients_unique(rows), findings.controls_impaired(rows)])
 
@@ -41,7 +41,7 @@ def raw_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> 
 )
 @plain_errors
 def parsed_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) -> Iterator[dg.AssetCheckResult]:
-    """Every transcript is accounted for, and patients speak in them."""
+    """Every transcript has a row, and the patient speaks in it."""
     versions = _versions(context, "parsed_transcripts")
     tables = store.tables
     rows = _read(tables.transcripts, versions, ["session", "reason", "patient_words"])
@@ -70,7 +70,7 @@ def parsed_checks(context: dg.AssetCheckExecutionContext, store: StoreResource) 
 def feature_checks(
     context: dg.AssetCheckExecutionContext, store: StoreResource, settings: FeatureSettingsResource
 ) -> Iterator[dg.AssetCheckResult]:
-    """Every session is accounted for, its values are whole, and its recording fits its transcript."""
+    """Every session has a row, its values are complete, and its recording fits its transcript."""
     selected = {key.asset_key.to_user_string() for key in context.selected_asset_check_keys}
     if "text_features" in selected:
         yield from _selected(context, "text_features", _text_findings(context, store, settings))
@@ -118,9 +118,9 @@ def _selected(
 
 
 def _versions(context: dg.AssetCheckExecutionContext, asset: str) -> Mapping[str, int]:
-    """The table versions that the asset read and wrote in this run, none where it was not materialized in it.
+    """Return the table versions that the asset read and wrote in this run; empty if the run did not materialize it.
 
-    Another run may have gone on since: what this one did is judged by what it saw.
+    Another run may have changed the tables since, so the checks judge the versions of this run.
     """
     event = context.instance.get_latest_materialization_event(dg.AssetKey(asset))
     if event is None or event.run_id != context.run.run_id or event.asset_materialization is None:

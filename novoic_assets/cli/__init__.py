@@ -1,6 +1,6 @@
-"""The `novoic` command: Dagster's job, the sample corpus and the store's contents, for a terminal.
+"""Provide the `novoic` command: Dagster's job, the sample corpus and the store's contents in a terminal.
 
-It adds no logic of its own: a run is the same job that Dagster's own commands and its UI start. Each module holds the
+The command adds no logic: a run is the same job that Dagster's own commands and its UI start. Each module holds the
 commands of one subject. Heavy imports stay inside the commands, so that `novoic --help` answers at once.
 """
 
@@ -28,12 +28,12 @@ for _command in (
 
 
 def main() -> None:
-    """Run a command; a failure is one line on stderr and a non-zero exit."""
+    """Run a command; a failure prints one line on stderr and exits with 1."""
     try:
         app()
     except NovoicError as error:
         _fail(str(error))
-    except Exception as error:  # noqa: BLE001 - its text may quote the data: type and place must do
+    except Exception as error:  # noqa: BLE001 - its text may quote the data, so print only type and place
         _fail(f"unexpected {type_and_place(error)}; please report it")
 
 

@@ -1,4 +1,4 @@
-"""Commands that say what there is: the values that are computed, and the settings."""
+"""Provide the commands that list the computed values and the settings."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ IntoOption = Annotated[Path | None, typer.Option(help="Write tables in Markdown 
 
 
 def features(as_json: JsonOption = False, into: IntoOption = None) -> None:  # noqa: FBT002 - a flag
-    """Show every value that is computed: what it is, its unit, what makes it NaN, and what to mind."""
+    """Show every computed value: its formula, its unit, what makes it NaN, and its caveats."""
     from rich.padding import Padding
 
     from novoic_assets.features import describe
@@ -34,16 +34,16 @@ def features(as_json: JsonOption = False, into: IntoOption = None) -> None:  # n
         OUT.print(f"\n{family.name}: {family.description} ({', '.join(family.speakers)})", style="bold")
         for entry in describe.entries(family):
             facts = {"typical": entry.typical, "NaN": entry.undefined, "needs": entry.least, "flags": entry.flags}
-            told = "; ".join(f"{what} {fact}" for what, fact in facts.items() if fact)
+            details = "; ".join(f"{what} {fact}" for what, fact in facts.items() if fact)
             OUT.print(f"  {entry.names.replace('`', '')} [{entry.unit}]", style="cyan")
             OUT.print(Padding(f"{entry.formula} ({entry.source})", (0, 0, 0, 6)))
-            if told:
-                OUT.print(Padding(told, (0, 0, 0, 6)), style="dim")
+            if details:
+                OUT.print(Padding(details, (0, 0, 0, 6)), style="dim")
     OUT.print("\nFlags: L grows with length, G depends on gain. Any value is NaN where its speaker says nothing.")
 
 
 def settings(as_json: JsonOption = False, into: IntoOption = None) -> None:  # noqa: FBT002 - a flag
-    """Show every setting: what it is, what it takes, its default and what the environment sets it to."""
+    """Show every setting: its meaning, the values it takes, its default and its value in the environment."""
     from rich.padding import Padding
 
     if into is not None:
@@ -53,16 +53,16 @@ def settings(as_json: JsonOption = False, into: IntoOption = None) -> None:  # n
     if as_json:
         print_json([_plain(variable) for variable in variables])
     else:
-        for told in map(_plain, variables):
-            value, default = told["value"], told["default"]
+        for setting in map(_plain, variables):
+            value, default = setting["value"], setting["default"]
             state = (
                 f"set to {value}"
-                if value and not told["secret"]
+                if value and not setting["secret"]
                 else value or (f"default {default}" if default else "not set")
             )
-            OUT.print(f"\n{', '.join(told['names'])}: {state}", style="cyan" if value else None)
-            OUT.print(Padding(f"{told['meaning']} Takes {told['takes']}.", (0, 0, 0, 6)))
-    read_settings()  # after the table, which shows what an error does not tell: the value
+            OUT.print(f"\n{', '.join(setting['names'])}: {state}", style="cyan" if value else None)
+            OUT.print(Padding(f"{setting['meaning']} Takes {setting['takes']}.", (0, 0, 0, 6)))
+    read_settings()  # after the list, which shows the value; an error of a setting does not
 
 
 def _plain(variable: Variable) -> dict[str, Any]:
@@ -77,10 +77,10 @@ def _plain(variable: Variable) -> dict[str, Any]:
 
 
 def with_settings(page: str) -> str:
-    """A page in Markdown with the two tables of the settings, each between its marks.
+    """Return a Markdown page with the two tables of settings, each between its marks.
 
     Raises:
-        ValueError: The page has not the marks.
+        ValueError: The page does not have the marks.
     """
     page = markdown.replace_part(page, "settings", _table(_OWN_VARIABLES))
     return markdown.replace_part(page, "S3 settings", _table(S3_VARIABLES))
@@ -106,4 +106,6 @@ def _rewrite(into: Path, change: Callable[[str], str], parts: str) -> None:
     try:
         into.write_text(change(into.read_text("utf-8")), "utf-8")
     except (OSError, ValueError):
-        raise NovoicError(f"--into takes a page that has the marks of {parts}") from None
+        raise NovoicError(
+            f"--into cannot rewrite this page; name a readable UTF-8 page that has the marks of {parts}"
+        ) from None

@@ -1,4 +1,4 @@
-"""What the commands share: their options, and how they print."""
+"""Share options and printing between the commands."""
 
 import json
 import sys
@@ -12,11 +12,11 @@ from rich.console import Console
 from novoic_assets import progress
 from novoic_assets.settings import VARIABLES, settings
 
-# Names and messages are printed as they are: neither `[red]` nor `:cat:` means anything in them.
+# Names and messages are printed literally: `[red]` and `:cat:` have no meaning in them.
 OUT: Final = Console(markup=False, emoji=False, highlight=False)
 ERR: Final = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
-# The defaults are functions, so that a setting that cannot be read fails the commands that use it, and not `--help`.
+# The defaults are functions, so that an invalid setting fails the commands that use it, and not `--help`.
 RawOption = Annotated[
     str,
     typer.Option(
@@ -39,13 +39,17 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def print_json(content: object) -> None:
-    """Print JSON on stdout, for a program."""
+    """Print JSON on stdout, for other programs."""
     sys.stdout.write(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextmanager
 def progress_bar() -> Iterator[progress.Listener]:
-    """Show progress at a terminal while the context lasts: call what it gives as a `progress.Listener`."""
+    """Show a progress bar in a terminal while the context lasts.
+
+    Yields:
+        The listener to call with progress.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -1,6 +1,6 @@
-"""Dagster's history of runs: opening it, and the command that keeps its database from growing for ever.
+"""Open Dagster's history of runs, and provide the command that keeps its database from growing for ever.
 
-Dagster keeps each run and its events until they are deleted; its own retention covers ticks alone.
+Dagster keeps each run and its events until somebody deletes them; its own retention covers ticks alone.
 """
 
 import fcntl
@@ -26,12 +26,14 @@ _PAGE: Final = 500
 
 
 def purge_history(
-    older_than_days: Annotated[int, typer.Option(min=1, help="Runs that ended more than so many days ago.")] = 90,
+    older_than_days: Annotated[
+        int, typer.Option(min=1, help="Delete runs that ended more than this many days ago.")
+    ] = 90,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
-    """Delete old runs and their events from Dagster's history, but no asset's or check's latest."""
+    """Delete old runs and their events from Dagster's history; keep runs with the latest event of an asset or check."""
     if _home() is None:
-        raise NovoicError("there is no history here; go where dagster.yaml is, or set DAGSTER_HOME")
+        raise NovoicError("no history found; change to the folder of dagster.yaml, or set DAGSTER_HOME")
     warnings.filterwarnings("ignore")
     from novoic_assets.definitions import defs
 
@@ -50,8 +52,8 @@ class Purge:
     """Numbers of old runs.
 
     Attributes:
-        deleted: Runs that were deleted with their events.
-        kept: Runs that were kept, since they hold the latest event of an asset or a check.
+        deleted: Runs that were deleted with their events, or would be.
+        kept: Runs that hold the latest event of an asset or a check, and so were kept.
     """
 
     deleted: int
@@ -61,19 +63,19 @@ class Purge:
 def purge(
     instance: "dg.DagsterInstance", before: datetime, checks: "Iterable[dg.AssetCheckKey]", *, dry: bool = False
 ) -> Purge:
-    """Delete the runs that ended before a moment, save those that hold the latest event of an asset or a check.
+    """Delete the runs that ended before a moment, except those that hold the latest event of an asset or a check.
 
-    Deleting a run deletes its events: an asset whose latest materialization is among them loses its metadata and its
-    state in the UI, though its data are there.
+    Deleting a run deletes its events. If they included an asset's latest materialization, the UI would lose the asset's
+    metadata and state, although its data exist.
 
     Args:
-        instance: The instance whose history it is.
+        instance: The instance with the history.
         before: The moment, with a time zone.
-        checks: The asset checks that there are.
-        dry: Count only.
+        checks: All asset checks.
+        dry: Only count, and delete nothing.
 
     Returns:
-        How many were deleted and how many kept.
+        How many runs were deleted and how many kept.
     """
     needed = set(_holding_the_latest(instance, checks))
     old = list(_ended_before(instance, before))
@@ -87,7 +89,7 @@ def purge(
 def _ended_before(instance: "dg.DagsterInstance", before: datetime) -> Iterator[str]:
     import dagster as dg
 
-    # A run that waits or works stays, however old it is.
+    # A queued or running run stays at any age.
     ended = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
     filters = dg.RunsFilter(statuses=ended, updated_before=before)
     cursor = None
@@ -110,7 +112,7 @@ def _holding_the_latest(instance: "dg.DagsterInstance", checks: "Iterable[dg.Ass
 
 
 def _home() -> str | None:
-    """The folder whose dagster.yaml says where the history is; None where there is no history."""
+    """Return the folder whose dagster.yaml locates the history; None without a history."""
     home = settings().dagster_home
     if not home:
         return "." if Path("dagster.yaml").exists() else None
@@ -121,7 +123,14 @@ def _home() -> str | None:
 
 @contextmanager
 def open_instance() -> "Iterator[dg.DagsterInstance]":
-    """Open the instance that `dagster dev` uses when it is started here, so that its UI shows the run."""
+    """Open the instance that `dagster dev` uses when started here, so that its UI shows the run.
+
+    Yields:
+        The instance; an ephemeral one without a history.
+
+    Raises:
+        NovoicError: DAGSTER_HOME is not an absolute path of a folder.
+    """
     import dagster as dg
 
     home = _home()
@@ -136,7 +145,7 @@ def open_instance() -> "Iterator[dg.DagsterInstance]":
 
 @contextmanager
 def _alone_in(folder: str) -> Iterator[None]:
-    """Keep other commands out of a folder: two that make Dagster's tables there at once fail, one or both."""
+    """Keep other commands out of a folder: if two create Dagster's tables there at once, at least one fails."""
     try:
         file = os.open(folder, os.O_RDONLY)
     except OSError:  # the folder cannot be read, which Dagster reports

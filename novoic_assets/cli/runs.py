@@ -1,4 +1,4 @@
-"""Commands that make something: runs of the job in this process, and the sample corpus."""
+"""Provide the commands that run the job in this process, and that write the sample corpus."""
 
 import warnings
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def demo(raw: RawOption, store: StoreOption) -> None:
-    """Make the sample corpus if there is none, materialize everything and show the datasets."""
+    """Write the sample corpus if the raw folder has no data, materialize everything and show the datasets."""
     from novoic_assets.storage.files import Storage
 
     source = Storage(raw, "NOVOIC_RAW")
@@ -40,7 +40,7 @@ def materialize(
         str | None, typer.Option(help="Assets, in Dagster's selection syntax, such as text_features or +ad_vs_hc.")
     ] = None,
     confirm_removal: Annotated[  # noqa: FBT002 - a flag of the command line
-        bool, typer.Option("--confirm-removal", help="Remove sessions although many are gone from the raw folder.")
+        bool, typer.Option("--confirm-removal", help="Remove sessions even if many are gone from the raw folder.")
     ] = False,
 ) -> None:
     """Compute what is new or changed in the raw folder, and publish the datasets."""
@@ -49,12 +49,12 @@ def materialize(
 
 
 def synth(
-    folder: Annotated[Path, typer.Argument(help="Folder to write; it must not hold sessions.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; it must not hold sessions.")],
     sessions: Annotated[int, typer.Option(min=1, help="Number of sessions.")] = 72,
     minutes: Annotated[float, typer.Option(help="Mean minutes of a session.")] = 0.85,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal corpora.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed; equal seeds give equal corpora.")] = 0,
     sample_rate: Annotated[int, typer.Option(help="Samples per second.")] = 16_000,
-    effect: Annotated[float, typer.Option(help="How much cases differ from controls; 0: not at all.")] = 1.0,
+    effect: Annotated[float, typer.Option(help="How much cases differ from controls; 0 means not at all.")] = 1.0,
 ) -> None:
     """Write a synthetic sample corpus."""
     from novoic_assets.synthetic.corpus import CorpusSettings
@@ -77,7 +77,7 @@ def _write_corpus(folder: Path, settings: "CorpusSettings") -> None:
 
 
 def _materialize(raw: str, store: str, *, select: str | None, confirm_removal: bool) -> None:
-    # Dagster and its libraries warn of their own future versions on stderr; nobody at a terminal can act on it.
+    # Dagster and its libraries warn on stderr about their own future versions. No user of this command can act on that.
     warnings.filterwarnings("ignore")
     import dagster as dg
 
@@ -92,7 +92,9 @@ def _materialize(raw: str, store: str, *, select: str | None, confirm_removal: b
         except dg.DagsterError:
             selection = []
         if not selection:
-            raise NovoicError("--select names no asset; `dagster asset list -m novoic_assets.definitions` shows them")
+            raise NovoicError(
+                "--select names no asset; `dagster asset list -m novoic_assets.definitions` lists all assets"
+            )
     chosen = {key.to_user_string() for key in selection} if selection is not None else set(RAW_NAMES)
     run_config = {
         "resources": {"raw": {"config": {"root": raw}}, "store": {"config": {"root": store}}},

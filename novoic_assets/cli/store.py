@@ -1,4 +1,4 @@
-"""Commands that show what the store holds."""
+"""Provide the commands that show the content of the store."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,10 +27,10 @@ def quarantine(
     store: StoreOption,
     as_json: JsonOption = False,  # noqa: FBT002 - a flag of the command line
     as_list: Annotated[  # noqa: FBT002 - as above
-        bool, typer.Option("--list", help="Name the sessions and lines: for those who may identify patients.")
+        bool, typer.Option("--list", help="Name the sessions and lines; only for people who may identify patients.")
     ] = False,
 ) -> None:
-    """Show what was refused, by stage and reason."""
+    """Show refused inputs by stage and reason."""
     from novoic_assets.reasons import DESCRIPTIONS, Reason
     from novoic_assets.stages.quarantine import count_reasons, read_quarantine
 
@@ -59,7 +59,7 @@ def quarantine(
 def identify(
     pseudonym: Annotated[str, typer.Argument(help="Pseudonym of a patient or session.")], store: StoreOption
 ) -> None:
-    """Tell whose pseudonym it is: for those who may identify patients."""
+    """Show the patient or session behind a pseudonym; only for people who may identify patients."""
     from novoic_assets.training.pseudonyms import load_pseudonyms
 
     tables = _tables(store)

@@ -1,6 +1,6 @@
-"""Whether a run is wanted now: the decision that everything which starts runs by itself shares.
+"""Decide whether to start a run now; the sensors share this decision.
 
-It is derived anew each time from what a look finds. A cursor remembers only what was tried in vain, and may be lost.
+Each decision follows from a new look. The cursor remembers only failed attempts, and may be lost.
 """
 
 import json
@@ -30,7 +30,7 @@ class Decision:
     Attributes:
         run: Whether to start a run.
         why: Why, or why not.
-        cursor: What to remember until the next time; None: nothing.
+        cursor: The cursor to keep until the next decision; None if there is nothing to remember.
     """
 
     run: bool
@@ -40,12 +40,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class _Attempts:
-    """What was tried in vain for one state of the raw folder.
+    """The failed attempts for one state of the raw folder.
 
     Attributes:
         state: Digest of that state.
-        attempts: Number of runs that were asked for.
-        asked: When the last one was asked for, or last seen going; in s since 1970.
+        attempts: Number of requested runs.
+        asked: When the last run was requested, or last seen in progress, in seconds since 1970.
     """
 
     state: str
@@ -54,7 +54,7 @@ class _Attempts:
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Attempts | None":
-        """What a cursor says, None where it is none of ours."""
+        """Read a cursor; None if `written` did not make it."""
         try:
             content = json.loads(cursor or "")
             return cls(str(content["state"]), int(content["attempts"]), int(content["asked"]))
@@ -81,12 +81,12 @@ def decide(
     Args:
         job_name: The job.
         assets: What the job materializes.
-        instance: Whose history tells what is going, and what was made from what.
+        instance: Its history shows which runs are in progress, and from which table versions assets were made.
         raw: The raw folder or bucket.
         tables: The tables of the store.
-        cutoffs: What the run would leave to a later one; give it the same with `run_config`.
+        cutoffs: Which files the run would leave to a later one; start it with the same cutoffs, by `run_config`.
         cursor: The cursor of the last decision.
-        now: The time.
+        now: The current time.
 
     Returns:
         What to do, and the cursor to keep.
@@ -96,19 +96,22 @@ def decide(
     """
     tried = _Attempts.read(cursor)
     if is_going(instance, job_name, assets, now):
-        # The pause after a failure counts from the run's end: as long as it goes it is put off.
+        # The pause after a failure counts from the run's end, so move its start while the run is in progress.
         kept = _Attempts(tried.state, tried.attempts, int(now.timestamp())) if tried else None
-        return Decision(run=False, why="a run is waiting or going", cursor=kept.written() if kept else None)
+        return Decision(run=False, why="a run is queued or in progress", cursor=kept.written() if kept else None)
     return decide_from_look(look(raw, tables, instance, assets, cutoffs, now), cursor, now)
 
 
 def decide_from_look(found: Look, cursor: str | None, now: datetime) -> Decision:
-    """Decide from what a look found and what was tried in vain before.
+    """Decide from the result of a look and from earlier failed attempts.
 
     Args:
-        found: What there is.
+        found: The result of the look.
         cursor: The cursor of the last decision.
-        now: The time.
+        now: The current time.
+
+    Returns:
+        What to do, and the cursor to keep.
     """
     if not found.wanted:
         return Decision(run=False, why=_nothing(found), cursor=None)
@@ -117,17 +120,17 @@ def decide_from_look(found: Look, cursor: str | None, now: datetime) -> Decision
         tried = _Attempts(found.state, 0, 0)
     if tried.attempts >= MAX_ATTEMPTS:
         why = (
-            f"{tried.attempts} runs left work undone: no more are started until the raw folder changes or somebody"
-            " starts the job by hand; the last run's log says why"
+            f"{tried.attempts} runs left work undone: no more start until the raw folder changes or somebody starts"
+            " the job by hand; the last run's log says why"
         )
         return Decision(run=False, why=why, cursor=tried.written())
     if tried.attempts:
         pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (tried.attempts - 1))
-        # A time ahead of the clock is that of a clock that was put back since.
+        # If the last request is ahead of the clock, the clock was set back since: do not wait for it.
         left = tried.asked + pause - now.timestamp()
         if 0 < left <= pause:
             why = (
-                f"the last run left work undone; the next one is started in {math.ceil(left)} seconds"
+                f"the last run left work undone; the next one starts in {math.ceil(left)} seconds"
                 f" (number {tried.attempts + 1} of {MAX_ATTEMPTS})"
             )
             return Decision(run=False, why=why, cursor=tried.written())
@@ -141,5 +144,5 @@ def decide_from_look(found: Look, cursor: str | None, now: datetime) -> Decision
 
 def _nothing(found: Look) -> str:
     if found.young or found.waiting:
-        return f"{found.young} files are still being written, {found.waiting} wait for their other half"
+        return f"{found.young} files may still be being written, {found.waiting} wait for their other half"
     return "nothing is new"

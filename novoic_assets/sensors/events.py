@@ -1,14 +1,13 @@
-"""What a message says: whether something has happened in the raw folder, and no more.
+"""Read from a message whether something has changed in the raw folder, and nothing else.
 
-A message tells when to look; what there is to do is read from the raw folder itself. So none is trusted, a lost or
-doubled one does no harm, and nothing of its content is kept.
+A message only decides when to look; the raw folder itself shows what to do. So messages need not be trusted, a lost or
+duplicate message does no harm, and nothing of a message's content is kept. These are the known messages:
 
-- S3's event format: `{"Records": [{"eventName": …, "s3": {"bucket": {"name": …}, "object": {"key": …}}}]}`, as AWS,
-  Ceph and MinIO write it, the key encoded as in a URL.
-- EventBridge's, with which AWS tells of a bucket: `{"detail-type": …, "detail": {"bucket": …, "object": …}}`.
-- SeaweedFS's filer events: the content is of a kind of its own (protobuf), the message's key is the path,
-  `/buckets/<bucket>/<key>`.
-- A recorder's own: `{"session": "S001"}`.
+- S3 events: `{"Records": [{"eventName": …, "s3": {"bucket": {"name": …}, "object": {"key": …}}}]}`, as AWS, Ceph and
+  MinIO write them, with the key encoded as in a URL.
+- EventBridge events, which AWS sends for a bucket: `{"detail-type": …, "detail": {"bucket": …, "object": …}}`.
+- SeaweedFS filer events: the content is protobuf, and the message's key is the path, `/buckets/<bucket>/<key>`.
+- Events of a recorder: `{"session": "S001"}`.
 """
 
 import json
@@ -31,7 +30,7 @@ _SEAWEEDFS_BUCKETS: Final = "/buckets/"
 
 
 class MessageKind(StrEnum):
-    """What a message is."""
+    """How a message concerns the raw folder."""
 
     RELEVANT = "relevant"
     OTHER = "other"
@@ -39,28 +38,34 @@ class MessageKind(StrEnum):
 
 
 class _MalformedError(Exception):
-    """A message that is none of the known ones."""
+    """A message of no known form."""
 
 
 def read_event(value: bytes | None, key: bytes | None, bucket: str | None, prefix: str) -> MessageKind:
-    """Tell what a message is, whatever bytes it has.
+    """Classify a message, whatever bytes it has.
 
     Args:
-        value: Its content.
-        key: Its key.
-        bucket: The bucket of the raw data; None where they are in a folder, of which no bucket tells.
-        prefix: Where below the bucket they are, without a slash at either end.
+        value: The message's content.
+        key: The message's key.
+        bucket: The bucket of the raw data; None if they are in a folder, which no bucket event concerns.
+        prefix: The path of the raw data below the bucket, without a slash at either end.
 
     Returns:
-        Relevant where a run may have something to do; other where the message is in order, and is of another
-        bucket, prefix or kind of file, or of something that changes nothing.
+        RELEVANT if a run may have something to do. OTHER if the message is valid, but concerns another bucket,
+        prefix or kind of file, or an event that changes nothing. MALFORMED if it has no known form.
 
     Raises:
         NovoicError: A transcript format of an installed package cannot be used.
+
+    Example:
+        >>> read_event(b'{"session": "S001"}', None, None, "").value
+        'relevant'
+        >>> read_event(b"", b"/buckets/other/text/S001.xml", "speech", "").value
+        'other'
     """
     try:
         return MessageKind.RELEVANT if _is_relevant(value or b"", key or b"", bucket, prefix) else MessageKind.OTHER
-    except (_MalformedError, ValueError, RecursionError):  # no JSON, or JSON nested beyond all sense
+    except (_MalformedError, ValueError, RecursionError):  # not JSON, or JSON with too deep nesting
         return MessageKind.MALFORMED
 
 
@@ -77,13 +82,13 @@ def _is_relevant(value: bytes, key: bytes, bucket: str | None, prefix: str) -> b
         records = content["Records"]
         if not isinstance(records, list) or not records:
             raise _MalformedError
-        # All of them are looked at, so that a message is malformed wherever in it the fault is.
+        # Check every record, so that a fault in any of them makes the message malformed.
         return sum(_is_relevant_record(record, bucket, prefix) for record in records) > 0
     if "detail-type" in content:
         detail = _dictionary(content.get("detail"))
         what = _text(content["detail-type"])
         return what in _BRIDGE_CHANGES and _is_ours(*_names(detail), bucket, prefix)
-    if content.get("Event") == "s3:TestEvent":  # AWS sends one when notifications are set up
+    if content.get("Event") == "s3:TestEvent":  # AWS sends one when somebody sets up notifications
         return False
     raise _MalformedError
 
@@ -91,7 +96,7 @@ def _is_relevant(value: bytes, key: bytes, bucket: str | None, prefix: str) -> b
 def _is_relevant_record(record: Any, bucket: str | None, prefix: str) -> bool:  # noqa: ANN401 - any JSON
     record = _dictionary(record)
     name, key = _names(_dictionary(record.get("s3")))
-    # Reading a file is an event too: taking it for a change would have each look cause the next.
+    # Reading a file is an event too. It must not count as a change, or each look would cause the next.
     what = _text(record.get("eventName")).removeprefix("s3:")
     return what.startswith(_CHANGES) and _is_ours(name, unquote_plus(key), bucket, prefix)
 
@@ -104,7 +109,7 @@ def _is_ours(name: str, key: str, bucket: str | None, prefix: str) -> bool:
 
 
 def _is_read(path: str) -> bool:
-    """Whether it is the path of a file that a run reads; the same rule as that of a listing."""
+    """Return whether a run reads the file at a path, by the same rule as a listing."""
     if path == METADATA:
         return True
     parts = PurePosixPath(path).parts
@@ -114,7 +119,7 @@ def _is_read(path: str) -> bool:
 
 
 def _names(content: dict[str, Any]) -> tuple[str, str]:
-    """Bucket and key."""
+    """Return bucket and key."""
     return _text(_dictionary(content.get("bucket")).get("name")), _text(_dictionary(content.get("object")).get("key"))
 
 

@@ -1,7 +1,7 @@
-"""The sensor that starts a run when a Kafka topic tells of new data.
+"""Define the sensor that starts a run when a Kafka topic reports new data.
 
-Messages tell when to look; what there is to do is found as the other sensor finds it. The offsets are kept in the
-cursor, which Dagster stores together with the run that a tick asks for: a message is done only then.
+Messages only decide when to look; the look itself is the same as the other sensor's. The cursor holds the offsets, and
+Dagster stores it together with the run that a tick requests: only then a message is done.
 """
 
 import json
@@ -27,22 +27,23 @@ from novoic_assets.storage.files import Storage
 
 KAFKA: Final = "kafka"
 _DESCRIPTION: Final = (
-    "Starts a run when a Kafka topic has told of files in the raw folder, or an earlier run left work undone."
+    "Starts a run when a Kafka topic has reported files in the raw folder, or an earlier run left work undone."
 )
 
 
-# How far apart the clocks of this machine and of whoever writes the files may be, in s.
+# Largest difference between the clocks of this machine and of the machine that writes the files, in s.
 _CLOCKS_APART: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """What is remembered from tick to tick.
+    """What the sensor remembers from tick to tick.
 
     Attributes:
-        offsets: Where to go on in the topic, by partition.
-        until: Until when each tick looks whether it is told anything or not, for what was told of may still be on its
-            way; seconds since 1970. None: a tick looks only when it is told to, or a run left work undone.
+        offsets: The next offset to read of each partition.
+        until: Until this time, in seconds since 1970, every tick looks, even without a message, since reported files
+            may still be on their way. None: a tick looks only after a relevant message or a gap in the topic, or if a
+            run left work undone.
         tried: The cursor of the decision.
     """
 
@@ -52,7 +53,7 @@ class _Cursor:
 
     @classmethod
     def read(cls, cursor: str | None) -> "_Cursor":
-        """What a cursor says; nothing where it is none of ours."""
+        """Read a cursor; an empty one if `written` did not make it."""
         try:
             content = json.loads(cursor or "")
             offsets = {int(number): int(offset) for number, offset in content["offsets"].items()}
@@ -66,10 +67,10 @@ class _Cursor:
 
 
 def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
-    """The sensor over the topic.
+    """Return the sensor of the topic.
 
     Args:
-        job_name: What to run.
+        job_name: The job to run.
         assets: What the job materializes.
 
     Raises:
@@ -92,12 +93,12 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
         arrival: ArrivalResource,
         kafka: KafkaResource,
     ) -> dg.RunRequest | dg.SkipReason:
-        """Read, look where there is a reason to, and start a run or say why not."""
+        """Read the topic, look if there is a reason, and start a run or report why not."""
         now = utc_now()
         cutoffs = arrival.cutoffs(now)
         before = _Cursor.read(context.cursor)
         if is_going(context.instance, job_name, assets, now):
-            # What is told meanwhile waits in the topic, for the look after this run.
+            # New messages wait in the topic, for the look after this run.
             decision = decide(
                 job_name=job_name,
                 assets=assets,
@@ -122,20 +123,20 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
             decision = decide_from_look(found, before.tried, now)
             if until is not None and until <= now.timestamp():
                 until = None  # that was the last look
-        return _answer(context, decision, _Cursor(batch.offsets, until, decision.cursor), cutoffs, _told(batch))
+        return _answer(context, decision, _Cursor(batch.offsets, until, decision.cursor), cutoffs, _summary(batch))
 
     return kafka_events
 
 
 def _answer(
-    context: dg.SensorEvaluationContext, decision: Decision, cursor: _Cursor, cutoffs: Cutoffs, told: str
+    context: dg.SensorEvaluationContext, decision: Decision, cursor: _Cursor, cutoffs: Cutoffs, summary: str
 ) -> dg.RunRequest | dg.SkipReason:
     context.update_cursor(cursor.written())
-    why = f"{told}; {decision.why}"
+    why = f"{summary}; {decision.why}"
     if not decision.run:
         return dg.SkipReason(why)
     context.log.info(why)
-    # Without a run key: Dagster would take the key of a run that failed for done.
+    # No run key: Dagster would not start another run with the key of a failed one.
     return dg.RunRequest(run_config=run_config(cutoffs))
 
 
@@ -144,8 +145,8 @@ def _judge(raw: Storage) -> Judge:
     return partial(read_event, bucket=bucket, prefix=prefix)
 
 
-def _told(batch: Batch) -> str:
-    """What a read found, in numbers."""
+def _summary(batch: Batch) -> str:
+    """Return the numbers of messages that a read found."""
     counts = ", ".join(f"{batch.counts[kind]} {kind}" for kind in MessageKind)
     lost = "; the topic lost messages before they were read" if batch.lost else ""
     return f"messages: {counts}{lost}"

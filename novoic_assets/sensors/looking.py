@@ -1,4 +1,4 @@
-"""What there is to do for a run: found by a look at the raw folder, the tables and Dagster's history."""
+"""Find what a run would have to do, by a look at the raw folder, the tables and Dagster's history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,22 +24,22 @@ from novoic_assets.storage.files import Storage
 from novoic_assets.storage.store_tables import StoreTables
 from novoic_assets.storage.tables import Snapshot, Table
 
-# Dagster ends a tick after a minute, and says no more than that. The next tick asks again anyway.
+# Dagster ends a tick after a minute without giving a reason, so give up earlier. The next tick tries again.
 _PATIENCE: Final = 20  # s
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a look at the raw folder, the tables and the history found.
+    """The result of a look at the raw folder, the tables and the history.
 
     Attributes:
         new: Number of files that the tables do not know.
-        changed: Number of files that are not as the tables know them, `metadata.csv` included.
-        gone: Number of files that the tables know and that are there no more.
-        undone: Number of assets that were not made from the tables as they are now.
+        changed: Number of files that differ from their rows in the tables, including `metadata.csv`.
+        gone: Number of files that the tables know and that no longer exist.
+        undone: Number of assets that were not made from the current tables.
         young: Number of files that may still be being written.
         waiting: Number of new files that wait for the other half of their session.
-        ready: Whether there is anything to start from: false as long as the first `metadata.csv` is being written.
+        ready: Whether a run can start: false while the first `metadata.csv` is being written.
         state: Digest of the settled raw folder.
     """
 
@@ -66,15 +66,15 @@ def look(
     cutoffs: Cutoffs,
     now: datetime,
 ) -> Look:
-    """Look at the raw folder, the tables and the history. Nothing is written, no table created.
+    """Look at the raw folder, the tables and the history, without writing anything or creating a table.
 
     Args:
         raw: The raw folder or bucket.
         tables: The tables of the store.
-        instance: The history.
-        assets: The assets whose last materialization should be of the tables as they are.
-        cutoffs: What is left to a later look.
-        now: The time.
+        instance: The instance with the history.
+        assets: The assets that should have been made from the current tables.
+        cutoffs: Which files are left to a later look.
+        now: The current time.
 
     Raises:
         NovoicError: The raw folder or the store cannot be read.
@@ -124,7 +124,7 @@ def _all(tables: StoreTables) -> tuple[Table, ...]:
 
 
 def _metadata(raw: Storage, patients: Snapshot | None, view: RawListing) -> tuple[str, bool, bool, bool]:
-    """Fingerprint of the metadata to go by; whether they changed, are being written, and are there to start from."""
+    """Return the fingerprint of the metadata to use, and whether they are changed, are young, and let a run start."""
     young = view.metadata_is_young()
     data, mark = read_metadata(raw)
     marks = set(patients.select(["row", "fingerprint"])["fingerprint"].to_pylist()) if patients else set()
@@ -136,18 +136,18 @@ def _metadata(raw: Storage, patients: Snapshot | None, view: RawListing) -> tupl
 
 
 def _is_empty(data: bytes) -> bool:
-    """Whether metadata have no rows, so that a table without rows is made from them."""
+    """Return whether metadata have no rows, so that their table has none either."""
     try:
         return not parse_metadata(data).rows
     except NovoicError:
-        return False  # the run says what is wrong with them
+        return False  # the run reports the error
 
 
 def _is_made_from(instance: dg.DagsterInstance, asset: dg.AssetKey, versions: Mapping[str, int]) -> bool:
-    """Whether an asset was made from the tables as they are.
+    """Return whether an asset was made from the current tables.
 
-    Each materialization tells the versions of the tables that it read and wrote. What failed, or never ran,
-    after an earlier stage had committed tells older ones.
+    Each materialization records the versions of the tables that it read and wrote. If an asset failed or never
+    ran after an earlier stage committed, its last materialization records older versions.
     """
     event = instance.get_latest_materialization_event(asset)
     if event is None or event.asset_materialization is None:

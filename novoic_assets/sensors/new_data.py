@@ -1,4 +1,4 @@
-"""The sensor that starts a run when there is anything to do."""
+"""Define the sensor that starts a run when there is anything to do."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -18,10 +18,10 @@ _DESCRIPTION: Final = (
 
 
 def new_data_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefinition:
-    """The sensor over the raw folder or bucket.
+    """Return the sensor of the raw folder or bucket.
 
     Args:
-        job_name: What to run.
+        job_name: The job to run.
         assets: What the job materializes.
 
     Raises:
@@ -40,7 +40,7 @@ def new_data_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDe
     def new_data(
         context: dg.SensorEvaluationContext, raw: RawDataResource, store: StoreResource, arrival: ArrivalResource
     ) -> dg.RunRequest | dg.SkipReason:
-        """Look, and start a run or say why not."""
+        """Look, and start a run or report why not."""
         now = utc_now()
         cutoffs = arrival.cutoffs(now)
         decision = decide(
@@ -54,7 +54,7 @@ def new_data_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDe
             now=now,
         )
         context.update_cursor(decision.cursor)
-        # Without a run key: Dagster would take the key of a run that failed for done.
+        # No run key: Dagster would not start another run with the key of a failed one.
         return dg.RunRequest(run_config=run_config(cutoffs)) if decision.run else dg.SkipReason(decision.why)
 
     return new_data

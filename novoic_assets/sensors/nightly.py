@@ -1,4 +1,4 @@
-"""The safety net: a run each night, whatever the sensor has seen."""
+"""Define the schedule that starts a run each night, as a safety net for what the sensors miss."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,14 +11,14 @@ from novoic_assets.sensors.runs import is_going, run_config, utc_now
 from novoic_assets.settings import VARIABLES, settings
 
 NIGHTLY: Final = "nightly"
-_DESCRIPTION: Final = "Materializes everything: what the sensor missed, and what a change of settings or code asks for."
+_DESCRIPTION: Final = "Materializes everything that a sensor missed or that a change of settings or code requires."
 
 
 def nightly_schedule(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.ScheduleDefinition:
-    """The schedule that materializes everything each night.
+    """Return the schedule that materializes everything each night.
 
     Args:
-        job_name: What to run.
+        job_name: The job to run.
         assets: What the job materializes.
 
     Raises:
@@ -28,10 +28,10 @@ def nightly_schedule(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.Schedul
 
     @plain_errors
     def nightly(context: dg.ScheduleEvaluationContext, arrival: ArrivalResource) -> dg.RunRequest | dg.SkipReason:
-        """Start a run, unless one is going."""
+        """Start a run, unless one is queued or in progress."""
         now = utc_now()
         if is_going(context.instance, job_name, assets, now):
-            return dg.SkipReason("a run is waiting or going")
+            return dg.SkipReason("a run is queued or in progress")
         return dg.RunRequest(run_config=run_config(arrival.cutoffs(now)))
 
     try:

@@ -1,4 +1,4 @@
-"""The runs that start by themselves: what one is started with, and whether one is going already."""
+"""Configure automatic runs, and find whether a run is already in progress."""
 
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ import dagster as dg
 from novoic_assets.assets.raw import RAW_NAMES, RawConfig
 from novoic_assets.stages.listing import Cutoffs
 
-# A run that works writes a line every half minute. One that was killed stays "started" in the history for ever.
+# A working run logs a line every half minute. A killed run stays "started" in the history for ever.
 _DEAD_AFTER: Final = 3600.0  # s
 
 _GOING: Final = (
@@ -22,7 +22,7 @@ _GOING: Final = (
 
 
 def run_config(cutoffs: Cutoffs) -> dg.RunConfig:
-    """The run config of a run that starts by itself."""
+    """Return the run config of an automatic run."""
     settings = RawConfig(
         settled_before=cutoffs.settled_before.isoformat() if cutoffs.settled_before else None,
         paired_before=cutoffs.paired_before.isoformat() if cutoffs.paired_before else None,
@@ -31,15 +31,15 @@ def run_config(cutoffs: Cutoffs) -> dg.RunConfig:
 
 
 def is_going(instance: dg.DagsterInstance, job_name: str, assets: Collection[dg.AssetKey], now: datetime) -> bool:
-    """Whether a run of a job, or another one of its assets, is waiting or going.
+    """Return whether a run of a job, or another run of its assets, is queued or in progress.
 
-    One that waits in the queue counts however old it is. Any other that has said nothing for an hour is dead.
+    A queued run counts at any age. Any other run without an event for an hour is dead and does not count.
 
     Args:
-        instance: The history.
+        instance: The instance with the history.
         job_name: The job.
-        assets: What the job materializes; the UI's "Materialize" starts runs of no job.
-        now: The time.
+        assets: What the job materializes, since runs of the UI's "Materialize" have another job name.
+        now: The current time.
     """
     ours = [
         record
@@ -57,5 +57,5 @@ def is_going(instance: dg.DagsterInstance, job_name: str, assets: Collection[dg.
 
 
 def utc_now() -> datetime:
-    """The time."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

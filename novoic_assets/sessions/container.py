@@ -1,6 +1,6 @@
-"""What a recording's container must hold before libsndfile may decode it.
+"""Check a recording's container before libsndfile decodes it.
 
-libsndfile tries two dozen formats on a file, and shortens a truncated WAV file to what is there without a word.
+libsndfile tries two dozen formats on a file, and silently shortens a truncated WAV file to the data it has.
 """
 
 import struct
@@ -9,31 +9,31 @@ from typing import Final
 from novoic_assets.reasons import Reason, Refused
 from novoic_assets.sessions.decoder_file import DecoderFile
 
-# The first four bytes of the containers that are decoded. Anything else is refused before libsndfile
-# tries its two dozen other formats on it, some of which have no header to recognise them by.
+# First four bytes of the supported containers. Any other file is refused before libsndfile tries its
+# two dozen other formats, some of which have no recognisable header.
 _RIFF_BYTE_ORDER: Final = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<"}
 _MAGIC: Final = frozenset({*_RIFF_BYTE_ORDER, b"fLaC", b"OggS"})
 
-# What a writer that cannot come back to its header leaves as the length of the data: zero, all ones
-# (ffmpeg), 0x7FFFF000 (SoX) or the largest signed number. libsndfile would find no samples behind a zero.
+# Data lengths left by a writer that cannot go back to its header: zero, all ones (ffmpeg),
+# 0x7FFFF000 (SoX) or the largest signed number. After a zero, libsndfile would find no samples.
 _UNKNOWN_LENGTHS: Final = frozenset({0, 0x7FFF_F000, 0x7FFF_FFFF, 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF})
-# No recorder writes so many chunks before the samples; a forged file could hold hundreds of millions.
+# No recorder writes this many chunks before the samples; a forged file could hold hundreds of millions.
 _MAX_RIFF_CHUNKS: Final = 1_000
 
-# WAVE_FORMAT_MPEG and WAVE_FORMAT_MPEGLAYER3: MP3 in a WAV file. The decoder behind it prints bytes of
-# what it does not understand on the standard error stream. In either byte order.
+# WAVE_FORMAT_MPEG and WAVE_FORMAT_MPEGLAYER3 (MP3 in a WAV file), in either byte order. Their decoder
+# prints bytes of the file that it does not understand to standard error.
 _MPEG_FORMAT_TAGS: Final = (b"\x50\0", b"\x55\0", b"\0\x50", b"\0\x55")
 
 
 def check_container(file: DecoderFile) -> None:
-    """Refuse what is no supported container, and a WAV file with less data than its header says.
+    """Refuse an unsupported container, and a WAV file with less data than its header says.
 
     Args:
-        file: Where the header of a WAV file leaves the data's length open, libsndfile will be shown their true length.
+        file: The recording. If a WAV header leaves the data length open, an overlay shows libsndfile the true length.
 
     Raises:
         Refused: With UNREADABLE_AUDIO, EMPTY_AUDIO or TRUNCATED_AUDIO.
-        Exception: Whatever the file object itself raises, unchanged.
+        Exception: Any error of the underlying file object, unchanged.
     """
     if file.size == 0:
         raise Refused(Reason.EMPTY_AUDIO)
@@ -45,15 +45,15 @@ def check_container(file: DecoderFile) -> None:
 
 
 def _check_riff_data_length(file: DecoderFile, byte_order: str) -> None:
-    """Walk the chunks up to the samples and compare their length with what is there; refuse MP3 in WAV.
+    """Compare the declared length of the samples with the file's size; refuse MP3 in WAV.
 
-    The layout is that of "Multimedia Programming Interface and Data Specifications 1.0" (IBM and
-    Microsoft, 1991) and, for RF64 with its 64-bit lengths in a `ds64` chunk, of EBU Tech 3306. A file
-    without a `data` chunk is left to libsndfile.
+    The layout follows "Multimedia Programming Interface and Data Specifications 1.0" (IBM and Microsoft,
+    1991). RF64, with 64-bit lengths in a `ds64` chunk, follows EBU Tech 3306. libsndfile judges a file
+    without a `data` chunk.
 
     Args:
-        file: Starts with a RIFF, RIFX or RF64 header of 12 bytes. Where the data's length is unknown,
-            libsndfile will be shown their true length.
+        file: Starts with a RIFF, RIFX or RF64 header of 12 bytes. If the data length is unknown, an overlay
+            shows libsndfile the true length.
         byte_order: `<` or `>`, as in `struct`.
 
     Raises:
@@ -75,25 +75,25 @@ def _check_riff_data_length(file: DecoderFile, byte_order: str) -> None:
                 _, length_64 = struct.unpack(f"{byte_order}QQ", sizes)
                 length_64_offset = offset + 8
         if name == b"data":
-            there = file.size - offset
+            available = file.size - offset
             if length_64 is not None and length == 0xFFFF_FFFF:
-                _check_data_length(file, length_64, there, byte_order)
+                _check_data_length(file, length_64, available, byte_order)
                 if length_64 in _UNKNOWN_LENGTHS:
-                    file.overlay(length_64_offset, struct.pack(f"{byte_order}Q", there))
+                    file.overlay(length_64_offset, struct.pack(f"{byte_order}Q", available))
             else:
-                _check_data_length(file, length, there, byte_order)
+                _check_data_length(file, length, available, byte_order)
                 if length in _UNKNOWN_LENGTHS:
-                    file.overlay(length_offset, struct.pack(f"{byte_order}I", min(there, 0xFFFF_FFFF)))
+                    file.overlay(length_offset, struct.pack(f"{byte_order}I", min(available, 0xFFFF_FFFF)))
             return
         offset += length + length % 2  # chunks start at even offsets
     raise Refused(Reason.UNREADABLE_AUDIO)
 
 
-def _check_data_length(file: DecoderFile, length: int, there: int, byte_order: str) -> None:
-    """Refuse samples of which fewer bytes are there than promised, or none is promised in earnest."""
+def _check_data_length(file: DecoderFile, length: int, available: int, byte_order: str) -> None:
+    """Refuse a file with fewer bytes of samples than its header promises, or with no samples at all."""
     (riff_length,) = struct.unpack(f"{byte_order}I", file.read_at(4, 4))
     if length == 0 and riff_length == file.size - 8:
-        # The writer did come back to fill in the lengths, so what follows are other chunks.
+        # The writer went back to fill in the lengths, so the zero is true and other chunks follow.
         raise Refused(Reason.EMPTY_AUDIO)
-    if length not in _UNKNOWN_LENGTHS and length > there:
+    if length not in _UNKNOWN_LENGTHS and length > available:
         raise Refused(Reason.TRUNCATED_AUDIO)

@@ -1,23 +1,23 @@
-"""The file of a recording as its decoder sees it: reads are complete, and failures are kept for the caller."""
+"""Give a decoder the file of a recording: reads are complete, and failures are kept for the caller."""
 
 import os
 from typing import BinaryIO
 
 
 class DecoderFile:
-    """The file object as libsndfile sees it, through C callbacks of `soundfile`.
+    """The file object that libsndfile reads through the C callbacks of `soundfile`.
 
-    An exception in a callback would be printed and lost, and a read that returns less than was asked for
-    would be taken for the end of the file. So the exception is kept for `raise_failure`, and reads are
-    repeated until they are complete. Seeks only change a number: garbage in a header asks for impossible
-    positions, and what a real file object answers to those is not a failure of the storage.
+    soundfile prints an exception in a callback and loses it, so this object keeps it for `raise_failure`.
+    libsndfile takes a short read for the end of the file, so this object repeats reads until they are
+    complete. Seeks only change a number: a damaged header requests impossible positions, and the error that
+    a real file object gives for those is not a failure of the storage.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         """Learn the file's size.
 
         Args:
-            file: Seekable; may stand anywhere, and stays open.
+            file: Seekable, at any position. It stays open.
         """
         self._file = file
         self._position = 0
@@ -28,7 +28,7 @@ class DecoderFile:
         self._overlay_offset, self._overlay = 0, b""
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return `size` bytes from `offset`, fewer only at the end of the file."""
+        """Return `size` bytes from `offset`; fewer only at the end of the file."""
         self._file.seek(offset)
         data = self._file.read(size)
         while data and len(data) < size:
@@ -39,11 +39,11 @@ class DecoderFile:
         return data
 
     def overlay(self, offset: int, data: bytes) -> None:
-        """Let libsndfile read `data` at `offset` in the place of what the file has there."""
+        """Let libsndfile read `data` at `offset` instead of the file's own bytes."""
         self._overlay_offset, self._overlay = offset, data
 
     def _overlaid(self, data: bytes) -> bytes:
-        """Return what was read at the present position with the overlay in its place."""
+        """Return the bytes read at the current position with the overlay applied."""
         start = max(self._overlay_offset, self._position)
         end = min(self._overlay_offset + len(self._overlay), self._position + len(data))
         if start >= end:
@@ -52,18 +52,18 @@ class DecoderFile:
         return data[: start - self._position] + patch + data[end - self._position :]
 
     def raise_failure(self) -> None:
-        """Raise what the file object raised inside a callback, if it did."""
+        """Raise the exception that the file object raised inside a callback, if any."""
         if self._failure is not None:
             raise self._failure
 
     def readinto(self, buffer: memoryview) -> int:
-        """Callback: fill `buffer`, and return 0 from a failure on so that libsndfile gives up."""
+        """Callback: fill `buffer`; after a failure return 0, so that libsndfile gives up."""
         if self._failure is not None or self._position >= self.size:
             self.reached_end = True
             return 0
         try:
             data = self.read_at(self._position, len(buffer))
-        except BaseException as failure:  # noqa: BLE001 - a C caller would lose it; raise_failure raises it
+        except BaseException as failure:  # noqa: BLE001 - the C caller would lose it; raise_failure raises it
             self._failure = failure
             return 0
         buffer[: len(data)] = self._overlaid(data)
@@ -72,11 +72,11 @@ class DecoderFile:
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Callback: move, unless to before the first byte."""
+        """Callback: move, at most back to the first byte."""
         start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         self._position = max(start + offset, 0)
         return self._position
 
     def tell(self) -> int:
-        """Callback: where the next read starts."""
+        """Callback: return where the next read starts."""
         return self._position

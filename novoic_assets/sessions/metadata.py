@@ -1,7 +1,7 @@
-"""Parsing the metadata: the bytes of `metadata.csv` in, one outcome per row out.
+"""Parse the metadata: the bytes of `metadata.csv` in, one outcome per row out.
 
-One bad row costs that row and no other. What would stop an ordinary reader half-way (bytes that are not
-UTF-8, a quote that is never closed) is therefore met line by line.
+A bad row costs only itself. Some faults would stop an ordinary reader half-way, such as bytes that are not
+UTF-8 or a quote that is never closed; this parser handles them line by line.
 """
 
 import csv
@@ -16,7 +16,7 @@ from novoic_assets.errors import NovoicError
 from novoic_assets.reasons import OK, Reason
 
 METADATA_VERSION: Final = "1"
-"""Part of the fingerprint of every row; raised whenever a file would be read differently."""
+"""Part of the fingerprint of every row. Raise it whenever a file would be read differently."""
 
 REQUIRED_COLUMNS: Final = ("speakerid", "age", "gender", "mmse", "ad_status", "set")
 
@@ -39,12 +39,12 @@ _INTEGER: Final = re.compile(r"([0-9]{1,3})(?:\.0+)?")
 
 @dataclass(frozen=True, slots=True)
 class PatientRow:
-    """One row of the file and its outcome; of a refused row all but its patient is None.
+    """One row of the file and its outcome; a refused row keeps no value except its patient.
 
     Attributes:
-        line: Physical line, from 1, on which the row starts.
+        line: Physical line, counted from 1, on which the row starts.
         reason: "ok" or the value of a `Reason`.
-        patient: The patient's speaker id; None where it could not be read or is not valid.
+        patient: The patient's speaker id; None if it is unreadable or invalid.
         age: Completed years, 18 to 120.
         gender: "male", "female", "other" or "unknown".
         mmse: Mini-Mental State Examination, 0 to 30; None if it was not taken.
@@ -64,11 +64,11 @@ class PatientRow:
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What the file says.
+    """The content of the file.
 
     Attributes:
-        rows: One per row, in the order of the file.
-        unknown_columns: Number of columns that are not required; nothing of them is kept.
+        rows: One entry per row, in the order of the file.
+        unknown_columns: Number of columns that are not required; their values are dropped.
     """
 
     rows: list[PatientRow]
@@ -76,16 +76,16 @@ class Metadata:
 
 
 def parse_metadata(data: bytes) -> Metadata:
-    """Parse the metadata file.
+    r"""Parse the metadata file.
 
     The first line that is not blank is the header. Every later line that is not blank starts a row, unless
-    it is the rest of a quoted value of the row above. A value may have line breaks only if the row then has
-    as many fields as the header and none of its further lines is a whole row by itself. Otherwise the quote
-    is taken for one that somebody forgot to close: its line alone is refused and reading goes on with the
-    next one, so that a stray quote never swallows a row.
+    it continues a quoted value of the row above. A value may contain line breaks only if the row then has
+    as many fields as the header and none of its continuation lines is a complete row. Otherwise the parser
+    treats the quote as unclosed: it refuses that line alone and continues with the next one, so that a stray
+    quote never swallows a row.
 
-    Rows that share a speakerid are all refused, since nobody here knows which one is true: those that are
-    valid otherwise as `duplicate_patient`, the others as `invalid_metadata`.
+    All rows that share a speakerid are refused, since the file does not say which one is true: otherwise
+    valid rows as `duplicate_patient`, the others as `invalid_metadata`.
 
     Args:
         data: The file's bytes: comma-separated, in UTF-8 with or without a byte order mark. Column names may
@@ -95,8 +95,13 @@ def parse_metadata(data: bytes) -> Metadata:
         Every row with its outcome.
 
     Raises:
-        NovoicError: A required column is missing, or there twice. The message names the required columns
-            that are at fault and nothing of the file's content.
+        NovoicError: A required column is missing or occurs twice. The message names these columns and quotes
+            nothing else of the file.
+
+    Example:
+        >>> rows = parse_metadata(b"speakerid,age,gender,mmse,ad_status,set\nP1,71,f,29,0,train\n").rows
+        >>> [(row.line, row.reason, row.patient, row.gender) for row in rows]
+        [(2, 'ok', 'P1', 'female')]
     """
     lines = [_decode(line) for line in data.removeprefix(b"\xef\xbb\xbf").splitlines(keepends=True)]
     start = 0
@@ -117,7 +122,7 @@ def parse_metadata(data: bytes) -> Metadata:
 
 
 def _decode(line: bytes) -> str | None:
-    """The line as text, None if it cannot be text."""
+    """Return the line as text, None if it is not valid text."""
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError:
@@ -130,8 +135,8 @@ def _is_blank(line: str | None) -> bool:
 
 
 def _read_header(line: str | None) -> tuple[dict[str, int], int]:
-    """Find the required columns: the index of each, and the number of all columns."""
-    fields = _whole_record(line) or []
+    """Return the index of each required column, and the number of all columns."""
+    fields = _complete_record(line) or []
     names = [name.strip().lower() for name in fields]
     missing = [name for name in REQUIRED_COLUMNS if name not in names]
     if missing:
@@ -145,8 +150,8 @@ def _read_header(line: str | None) -> tuple[dict[str, int], int]:
     return {name: names.index(name) for name in REQUIRED_COLUMNS}, len(fields)
 
 
-def _whole_record(line: str | None) -> list[str] | None:
-    """The fields of a line that is a complete record, None if it is not."""
+def _complete_record(line: str | None) -> list[str] | None:
+    """Return the fields of a line that is a complete record, else None."""
     if line is None:
         return None
     try:
@@ -159,12 +164,12 @@ def _read_record(lines: Sequence[str | None], index: int, width: int) -> tuple[l
     """Read the record that starts on a line.
 
     Args:
-        lines: All lines, None for one that is no text.
+        lines: All lines; None for a line that is not valid text.
         index: The record's first line.
         width: Number of columns of the header.
 
     Returns:
-        The fields, or None if they cannot be told apart, and the number of lines taken, at least 1.
+        The fields (None if they cannot be separated) and the number of lines taken, at least 1.
     """
     reader = csv.reader(_lines_of_record(lines, index, width), strict=True)
     try:
@@ -177,14 +182,14 @@ def _read_record(lines: Sequence[str | None], index: int, width: int) -> tuple[l
 
 
 def _lines_of_record(lines: Sequence[str | None], index: int, width: int) -> Iterator[str]:
-    """Yield a record's first line and those that its open quote may take in.
+    """Yield a record's first line and the lines that its open quote may include.
 
-    That ends at the first line which is a whole row by itself, or no text: the reader then finds that the
-    quote was not closed.
+    Stop before the first line that is a complete row or not valid text; the reader then finds the quote
+    unclosed.
     """
     for position in range(index, len(lines)):
         line = lines[position]
-        if line is None or (position > index and len(_whole_record(line) or []) == width):
+        if line is None or (position > index and len(_complete_record(line) or []) == width):
             return
         yield line
 
@@ -195,7 +200,7 @@ def _row(line: int, fields: list[str] | None, columns: dict[str, int], width: in
     if fields is None:
         return invalid
     if len(fields) != width:
-        # Which value stands in which column is a guess, save for the first one.
+        # Only the first value certainly belongs to its column.
         leads = columns["speakerid"] == 0 and fields
         return replace(invalid, patient=_patient(fields[0].strip())) if leads else invalid
     values = {name: fields[index].strip() for name, index in columns.items()}
@@ -212,10 +217,10 @@ def _row(line: int, fields: list[str] | None, columns: dict[str, int], width: in
 
 
 def _patient(text: str) -> str | None:
-    """The speaker id, None if it can be no patient's.
+    """Return the speaker id, None if no patient can have it.
 
-    Transcripts list speakers between commas, and those that begin with `_` are investigators. A quotation mark
-    is what a quoted value that was torn apart leaves behind.
+    Transcripts separate speakers by commas, and an id that begins with `_` is an investigator's. A quotation
+    mark is left over from a quoted value that was split.
     """
     if not text or text.startswith("_") or "," in text or '"' in text:
         return None

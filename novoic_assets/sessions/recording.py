@@ -1,9 +1,9 @@
-"""Decoding a recording: any supported file in, 16 kHz mono blocks out.
+"""Decode a recording: any supported file in, 16 kHz mono blocks out.
 
 libsndfile (through `soundfile`) decodes and libsoxr resamples. libsndfile is too forgiving for training
-data: it shortens a truncated WAV file to what is there without a word (`container` refuses it), loses the
-exceptions of the file object that it reads from (`decoder_file` keeps them), and takes an int16-scaled float
-file for a recording of +90 dBFS (this module finds its scale). Reasons are those of `novoic_assets.reasons`.
+data. It silently shortens a truncated WAV file (`container` refuses it), loses the exceptions of the file
+object that it reads from (`decoder_file` keeps them), and takes an int16-scaled float file for a recording
+of +90 dBFS (this module finds its scale).
 """
 
 from collections.abc import Iterator
@@ -25,37 +25,37 @@ SAMPLE_RATE: Final = 16_000
 """Sample rate of every decoded block, in Hz."""
 
 DECODER_VERSION: Final = "1"
-"""Part of the fingerprint of all that is computed from decoded samples; raised whenever they change."""
+"""Part of the fingerprint of everything computed from decoded samples. Raise it whenever they change."""
 
 AUDIO_EXTENSIONS: Final = frozenset({".wav", ".wave", ".flac", ".ogg", ".oga", ".opus"})
-"""Lower-case file name extensions of what `Recording` decodes."""
+"""Lower-case file name extensions that `Recording` decodes."""
 
 Scale = Literal["unit", "int16", "over"]
 
-# A block of the source holds this many values (frames x channels), so memory depends on nothing else.
+# A block of the source holds this many values (frames x channels), which alone decides how much memory it takes.
 _BLOCK_VALUES: Final = 2**16
 
 # Telephone speech is 8 kHz and studio equipment ends at 384 kHz. A forged rate beyond that would make
-# the resampler write thousands of samples for each one that it reads.
+# the resampler write thousands of samples for each sample that it reads.
 _SAMPLE_RATES: Final = range(4_000, 384_001)
 _MAX_CHANNELS: Final = 64
 
 _FLOAT_SUBTYPES: Final = ("FLOAT", "DOUBLE")
 _INT16_FULL_SCALE: Final = 32_768.0
-# Float samples may legitimately pass full scale (resampling adds a little, a hot mix some dB), but nobody's
-# overs reach 8, which is +18 dBFS; and a file in int16 scale whose peak is below 8 is digital silence.
+# Float samples may legitimately exceed full scale (resampling adds a little, a hot mix some dB), but never
+# by as much as 8, which is +18 dBFS. A file in int16 scale whose peak is below 8 is digital silence.
 _MAX_OVERS: Final = 8.0
-# Far above any integer scale in use (int32 ends at 2.1e9): such values are damage, and the squares that
-# every feature takes of them would leave float32.
+# Far above any integer scale in use (int32 ends at 2.1e9): such values are damage, and their squares, which
+# every feature takes, would overflow float32.
 _MAX_PEAK: Final = 1e12
 
-# libsndfile's SF_COUNT_MAX, the number of frames of a FLAC or Ogg stream that does not tell its own.
+# libsndfile's SF_COUNT_MAX: the number of frames it reports for a FLAC or Ogg stream that does not state one.
 _UNKNOWN_FRAMES: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingFacts:
-    """What a recording was before it became 16 kHz mono.
+    """Properties of a recording before its conversion to 16 kHz mono.
 
     Attributes:
         sample_rate: In Hz.
@@ -63,8 +63,8 @@ class RecordingFacts:
         encoding: Container and sample format in libsndfile's names, such as `WAV/PCM_16`.
         frames: Number of samples per channel.
         seconds: `frames / sample_rate`.
-        scale: `unit` when full scale is 1; `int16` when a float file held values of int16 scale, which
-            were divided by 32,768; `over` when a float file passed full scale and was left as it is.
+        scale: `unit` if full scale is 1; `int16` if a float file held values of int16 scale, which were
+            divided by 32,768; `over` if a float file exceeded full scale and was left unchanged.
     """
 
     sample_rate: int
@@ -76,10 +76,10 @@ class RecordingFacts:
 
 
 class Recording:
-    """One decode of one recording, in blocks, in memory that does not grow with its length.
+    """One decode of one recording, in blocks, with memory that does not grow with its length.
 
-    The samples depend on the file's bytes alone: block boundaries start at the first sample, however the
-    file object divides its reads.
+    The samples depend on the file's bytes alone: block boundaries count from the first sample, whatever the
+    sizes of the file object's reads.
 
     Example:
         >>> import io
@@ -88,19 +88,19 @@ class Recording:
         >>> recording = Recording(file)
         >>> len(np.concatenate(list(recording.blocks())))
         16000
-        >>> recording.facts.sample_rate
-        44100
+        >>> recording.facts.sample_rate, recording.facts.encoding
+        (44100, 'WAV/PCM_16')
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        """Read the header and, for a float file, all samples once to learn their peak.
+        """Read the header and, for a float file, all samples once to find their peak.
 
         Args:
-            file: Seekable; stays open, and belongs to this object until the last block was yielded.
+            file: Seekable. It stays open, and nothing else may read it before the last block.
 
         Raises:
             Refused: With UNREADABLE_AUDIO, EMPTY_AUDIO, TRUNCATED_AUDIO or NON_FINITE_AUDIO.
-            Exception: Whatever `file` itself raises, unchanged.
+            Exception: Any error of `file` itself, unchanged.
         """
         self._source = DecoderFile(file)
         self._facts: RecordingFacts | None = None
@@ -114,29 +114,37 @@ class Recording:
 
     @property
     def facts(self) -> RecordingFacts:
-        """What the recording was; known once the last block was yielded."""
+        """The recording's properties before conversion; known after the last block.
+
+        Raises:
+            RuntimeError: The last block has not been yielded yet.
+        """
         if self._facts is None:
             raise RuntimeError("the facts of a recording are known after its last block")
         return self._facts
 
     @property
     def sample_facts(self) -> SampleFacts:
-        """What its samples tell; known once the last block was yielded."""
+        """What the samples show about the recording; known after the last block.
+
+        Raises:
+            RuntimeError: The last block has not been yielded yet.
+        """
         if self._sample_facts is None:
             raise RuntimeError("the facts of a recording are known after its last block")
         return self._sample_facts
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
-        """Decode the recording; may be called once.
+        """Decode the recording. Call this once.
 
-        Channels are averaged, and the average is resampled to 16 kHz by libsoxr at its quality HQ.
+        The channels are averaged, and libsoxr resamples the average to 16 kHz at its quality HQ.
 
         Yields:
-            float32, shape (samples,), never empty, each a new array.
+            Arrays of float32, shape (samples,), never empty, each a new array.
 
         Raises:
             Refused: With UNREADABLE_AUDIO, EMPTY_AUDIO or TRUNCATED_AUDIO.
-            Exception: Whatever the file object itself raises, unchanged.
+            Exception: Any error of the file object itself, unchanged.
         """
         sample_rate, channels = self._sound.samplerate, self._sound.channels
         resampler = None if sample_rate == SAMPLE_RATE else soxr.ResampleStream(sample_rate, SAMPLE_RATE, 1)
@@ -176,7 +184,7 @@ class Recording:
         return sound
 
     def _peak(self) -> float:
-        """Largest absolute value of all channels; NaN or infinite if any value is."""
+        """Return the largest absolute value of all channels; NaN or infinite if any value is."""
         peak = 0.0
         for block in self._source_blocks():
             # NumPy's minimum and maximum are NaN when any value is.
@@ -201,13 +209,13 @@ class Recording:
 
     @contextmanager
     def _decoding(self, *, flac_frames: bool = False) -> Iterator[None]:
-        """Turn what libsndfile reports into a reason, unless the file object was to blame."""
+        """Turn an error of libsndfile into a reason, unless the file object failed."""
         try:
             yield
         except soundfile.SoundFileError:
             self._source.raise_failure()
-            # A FLAC decoder that runs out of bytes inside a frame reports the same as for damage, and only
-            # the position in the file tells which it was.
+            # A FLAC decoder that runs out of bytes inside a frame reports the same error as for damage; only
+            # the position in the file distinguishes the two.
             truncated = flac_frames and self._source.reached_end
             raise Refused(Reason.TRUNCATED_AUDIO if truncated else Reason.UNREADABLE_AUDIO) from None
         self._source.raise_failure()
@@ -216,8 +224,8 @@ class Recording:
 class _SequentialSoundFile(soundfile.SoundFile):  # type: ignore[misc] # soundfile ships no types
     """A sound file that is read from its start to its end.
 
-    `SoundFile.read` seeks to where it already is after each block, and that fails in a FLAC stream that
-    does not tell its length. It leaves the seek out when the file says that it cannot.
+    After each block `SoundFile.read` seeks to its current position, which fails in a FLAC stream without a
+    stated length. It does not seek in a file that says it is not seekable.
     """
 
     def seekable(self) -> bool:
@@ -236,7 +244,7 @@ def _scale_of_peak(peak: float) -> Scale:
 
 
 def _mean_of_channels(block: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average the channels: float32, shape (frames, channels) to (frames,)."""
+    """Average the channels: float32, from shape (frames, channels) to (frames,)."""
     channels = block.shape[1]
     # NumPy's mean over a short last axis is several times slower than adding the columns.
     mono = block[:, 0]

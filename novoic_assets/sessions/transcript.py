@@ -1,4 +1,4 @@
-"""A transcript: who said what, and when, whatever the format of its file."""
+"""Represent a transcript: who said what, and when, whatever the format of its file."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 MAX_WORD_LENGTH: Final = 10_000
-"""Longest word, in characters. Language models need memory by the word: 800,000 characters took 6 GB."""
+"""Length of the longest allowed word, in characters. A language model's memory grows with it: 800,000 took 6 GB."""
 
 Role = Literal["patient", "investigator", "other"]
 ROLES: Final[tuple[Role, ...]] = ("patient", "investigator", "other")
@@ -18,7 +18,7 @@ class Word:
 
     Attributes:
         text: Never empty, without white space at its ends, at most `MAX_WORD_LENGTH` characters.
-        speaker: "patient", "investigator", or "other" for a word of an unlisted speaker or of none.
+        speaker: "patient", "investigator", or "other" for a word without a speaker or with an unlisted one.
     """
 
     text: str
@@ -27,11 +27,11 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a session.
+    """A timed part of a session.
 
     Attributes:
         start: Seconds from the start of the recording, finite, not negative.
-        end: As `start`; not before it.
+        end: As `start`, and not earlier.
         words: Words in the order of the file; may be empty.
     """
 
@@ -41,10 +41,10 @@ class Segment:
 
     @property
     def sole_speaker(self) -> Role | None:
-        """Whose segment it is.
+        """The speaker of the segment.
 
-        "patient" or "investigator" if every word is that speaker's, "other" if speakers are mixed or not
-        known, None if there are no words.
+        "patient" or "investigator" if that speaker says every word, "other" if speakers are mixed or unknown,
+        None without words.
         """
         speakers = {word.speaker for word in self.words}
         if not speakers:
@@ -54,13 +54,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What one file says. `novoic_assets.sessions.formats.rules.keep_rules` sees that it is as told here.
+    """The content of one file. `novoic_assets.sessions.formats.rules.keep_rules` ensures what is promised here.
 
     Attributes:
         patient: The patient's speaker id, without white space at its ends; never empty.
         segments: Segments in the order in which they begin in the file; at least one of them has a word.
-        guidelines: The guidelines that the transcriber followed, in lower case, such as "chat"; empty where the
-            file names none, or several.
+        guidelines: The guidelines that the transcriber followed, in lower case, such as "chat"; empty if the
+            file names none or several.
     """
 
     patient: str
@@ -69,13 +69,13 @@ class Transcript:
 
 
 def content_digest(transcript: Transcript) -> str:
-    """Hash what later stages use of a transcript: guidelines, roles, times and words, but no speaker's id.
+    """Hash the parts of a transcript that later stages use: guidelines, roles, times and words, but no speaker id.
 
     Args:
         transcript: A parsed transcript.
 
     Returns:
-        64 hexadecimal digits, equal for equal content however the file was written, and in whatever format.
+        64 hexadecimal digits, equal for equal content, whatever the file's format and layout.
     """
     content = [
         transcript.guidelines,

@@ -1,4 +1,4 @@
-"""The audio features stage: a recording and the turns of its transcript in, facts and values out."""
+"""Compute the audio features stage: a recording and the turns of its transcript in, facts and values out."""
 
 import functools
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,12 +26,12 @@ from novoic_assets.storage import schemas
 from novoic_assets.storage.files import Storage
 from novoic_assets.storage.store_tables import StoreTables
 
-_SECONDS_PER_SESSION: Final = 5e-3  # of opening, decoding and closing a recording, however short it is
-_SECONDS_PER_SECOND: Final = 2e-4  # of decoding
-# A listing tells bytes and not seconds: between 16 kHz of 16 bits and 48 kHz of 24 bits; a third where they are coded.
+_SECONDS_PER_SESSION: Final = 5e-3  # to open and close a recording and start its decoder, whatever its length
+_SECONDS_PER_SECOND: Final = 2e-4  # to decode
+# A listing gives bytes and not seconds. Uncoded: between 16 kHz at 16 bits and 48 kHz at 24 bits. Coded: under half.
 _BYTES_PER_SECOND: Final = {".flac": 20_000.0, ".ogg": 10_000.0, ".oga": 10_000.0, ".opus": 4_000.0}
 _BYTES_PER_SECOND_UNCODED: Final = 50_000.0
-_BYTES_PER_WORD: Final = 32  # of the transcript, in Arrow, while its turns are found
+_BYTES_PER_WORD: Final = 32  # of the transcript, in Arrow, while the stage finds its turns
 
 _OWN: Final = (PATIENT, INVESTIGATOR)
 TURNS: Final = pa.list_(
@@ -45,7 +45,7 @@ TASKS: Final = pa.schema(
         pa.field("size", pa.int64()),
         pa.field("etag", pa.string()),
         pa.field("end", pa.float64()),
-        pa.field("turns", TURNS),  # the segments that have words; no word crosses to where audio is computed
+        pa.field("turns", TURNS),  # the segments that have words; the words themselves never reach an audio worker
     ]
 )
 
@@ -58,13 +58,13 @@ class _Session:
 
 @dataclass(frozen=True)
 class ComputeAudio(FeatureWorker[AudioFamily, _Session]):
-    """Decodes recordings and computes audio features.
+    """Decode recordings and compute audio features.
 
     Attributes:
-        raw: The raw folder.
+        raw: The raw folder or bucket.
         choice: The setting NOVOIC_FAMILIES.
         device: The setting NOVOIC_DEVICE.
-        identity: The families that the stage counts on; see `catalogue.identity`.
+        identity: The families that the stage expects; see `catalogue.identity`.
     """
 
     raw: Storage
@@ -74,11 +74,11 @@ class ComputeAudio(FeatureWorker[AudioFamily, _Session]):
     schema: ClassVar[pa.Schema] = schemas.AUDIO_FEATURES
 
     def families(self) -> Sequence[AudioFamily]:
-        """All audio families."""
+        """Return all audio families."""
         return _families(self.choice, self.identity)
 
     def open(self, task: Task, families: Sequence[AudioFamily]) -> _Session:
-        """The recording's facts, and the values of the families that take one session at a time."""
+        """Compute the recording's facts, and the families that take one session at a time."""
         turns = Turns(
             start_s=np.array([turn["start"] for turn in task["turns"]], dtype=np.float64),
             end_s=np.array([turn["end"] for turn in task["turns"]], dtype=np.float64),
@@ -93,7 +93,7 @@ class ComputeAudio(FeatureWorker[AudioFamily, _Session]):
         audio_batch([session.features for session in sessions], family, compute)
 
     def columns(self, task: Task, session: _Session) -> Row:
-        """The columns of a row of `audio_features`."""
+        """Return the columns of a row of `audio_features`."""
         features, facts = session.features, session.features.facts
         return {
             "sha256": session.sha256,
@@ -117,12 +117,12 @@ def _families(choice: str, identity: str) -> tuple[AudioFamily, ...]:
 
 
 class AudioStage(Stage):
-    """Recordings and the turns of their transcripts to audio features; a row for every session there is."""
+    """From recordings and the turns of their transcripts to audio features, with one row for every session."""
 
     name = "audio_features"
 
     def __init__(self, tables: StoreTables, worker: ComputeAudio) -> None:
-        """Start nothing yet.
+        """Make the families; the stage reads no table yet.
 
         Args:
             tables: The tables of the store.
@@ -138,11 +138,11 @@ class AudioStage(Stage):
         self.table = tables.audio_features
 
     def versions(self) -> Mapping[str, int]:
-        """The versions of the listing and of the parsed transcripts."""
+        """Return the versions of the listing and of the parsed transcripts."""
         return {table.name: table.snapshot().version for table in (self._files, self._transcripts)}
 
     def upstream(self) -> Upstream:
-        """The sessions that have a recording or a transcript."""
+        """Return the sessions that have a recording or a transcript."""
         listing, parsed = self._files.snapshot(), self._transcripts.snapshot()
         files: dict[str, list[dict[str, Any]]] = {}
         for row in listing.select(["path", "session", "size", "etag"]).to_pylist():
@@ -194,24 +194,24 @@ class AudioStage(Stage):
         return Upstream(versions, wanted, tasks)
 
     def cost(self, wanted: Wanted, families: Sequence[str]) -> float:
-        """Seconds of one core that computing families of a session takes, by its length."""
+        """Estimate the seconds of one core that families of a session take, from the recording's length."""
         costs = [family.cost for family in self._families if family.name in families]
         per_session = _SECONDS_PER_SESSION + sum(cost.session for cost in costs)
         return per_session + wanted.size * (_SECONDS_PER_SECOND + sum(cost.second for cost in costs))
 
     def function(self) -> SessionFunction:
-        """Decode recordings and compute audio features."""
+        """Return the worker that decodes recordings and computes audio features."""
         return replace(self._worker, identity=catalogue.identity(self._families))
 
 
 def _seconds(file: Mapping[str, Any]) -> float:
-    """Rough seconds of a recording, by its size and the ending of its name."""
+    """Estimate the seconds of a recording from its size and file name extension."""
     _, dot, ending = file["path"].rpartition(".")
     return float(file["size"]) / _BYTES_PER_SECOND.get(f"{dot}{ending}".lower(), _BYTES_PER_SECOND_UNCODED)
 
 
 def _turns(batches: Iterator[pa.RecordBatch], sessions: Sequence[str]) -> pa.Array:
-    """The turns of some sessions, in their order; null for a session of which there is no transcript.
+    """Return the turns of some sessions, in their order; null for a session without a transcript.
 
     Args:
         batches: The columns `session` and `segments` of parsed transcripts.
@@ -227,23 +227,24 @@ def _turns(batches: Iterator[pa.RecordBatch], sessions: Sequence[str]) -> pa.Arr
 
 
 def turns_of(segments: pa.ListArray) -> pa.ListArray:
-    """When somebody speaks, and who, from the segments of transcripts.
+    """Find who speaks when, from the segments of transcripts.
 
-    It looks at all words at once: as Python objects those of 1,000 sessions of 17 minutes take a gigabyte.
+    This works on Arrow columns of all words, since as Python objects the words of 1,000 sessions of 17 minutes take a
+    gigabyte.
 
     Args:
         segments: The segments of each session, as in the table of transcripts, without nulls.
 
     Returns:
-        For each session, its segments that have words, in order: start and end in seconds, and the speaker, who is
-        `patient` or `investigator` if all words are theirs, else `other`.
+        For each session, its segments that have words, in order: start and end in seconds, and the speaker. The speaker
+        is `patient` or `investigator` if that one says every word, else `other`.
     """
     flat = segments.flatten()
     has_words = pc.greater(pc.list_value_length(flat.field("words")), 0)
     spoken = flat.filter(has_words)
     words = spoken.field("words")
     speakers = words.flatten().field("speaker")
-    # One bit for each kind of speaker: a segment is somebody's own where its words have one bit together.
+    # One bit for each kind of speaker: a segment has a sole speaker if the bits of its words combine to one bit.
     bits = np.select([pc.equal(speakers, kind).to_numpy(zero_copy_only=False) for kind in _OWN], [1, 2], 4)
     lengths = pc.list_value_length(words).to_numpy(zero_copy_only=False)
     together = np.bitwise_or.reduceat(bits, np.cumsum(lengths) - lengths) if len(lengths) else bits

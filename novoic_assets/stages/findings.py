@@ -1,4 +1,4 @@
-"""What a check found: the arithmetic of the checks, apart from Dagster."""
+"""Compute what the checks of the stages find, without Dagster."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,16 @@ _CONTROL_MMSE: Final = 24  # below it, cognitive impairment is likely (Folstein 
 
 
 def reconciled(keys: Sequence[str], inputs: Sequence[str], reasons: Sequence[str]) -> Finding:
-    """Every input has exactly one row: in = ok + quarantined.
+    """Check that every input has exactly one row: in = ok + quarantined.
 
     Args:
         keys: The keys of the stage's rows.
         inputs: The keys of its inputs, at the table versions that the stage read.
         reasons: The outcome of each row.
+
+    Example:
+        >>> reconciled(["S1", "S2"], ["S1", "S2"], ["ok", "no_words"]).description
+        '2 in, 1 ok, 1 quarantined'
     """
     ok = sum(reason == OK for reason in reasons)
     counts = {"in": len(set(inputs)), "ok": ok, "quarantined": len(reasons) - ok}
@@ -35,7 +39,7 @@ def reconciled(keys: Sequence[str], inputs: Sequence[str], reasons: Sequence[str
 
 
 def patients_unique(patients: pa.Table) -> Finding:
-    """No patient has two valid rows: they could say different things, or be of different splits."""
+    """Check that no patient has two valid rows, which could disagree or belong to different splits."""
     valid = [row["patient"] for row in patients.to_pylist() if row["reason"] == OK]
     count = len(valid) - len(set(valid))
     return Finding(
@@ -44,7 +48,7 @@ def patients_unique(patients: pa.Table) -> Finding:
 
 
 def controls_impaired(patients: pa.Table) -> Finding:
-    """No control's MMSE is below 24: it may be a wrong label."""
+    """Check that no control has an MMSE below 24, which may be a wrong label."""
     count = sum(
         row["ad_status"] == 0 and row["mmse"] is not None and row["mmse"] < _CONTROL_MMSE
         for row in patients.to_pylist()
@@ -54,51 +58,51 @@ def controls_impaired(patients: pa.Table) -> Finding:
 
 
 def without_patient_speech(transcripts: pa.Table) -> Finding:
-    """Every transcript has words of the patient."""
+    """Check that every transcript has words of the patient."""
     count = sum(row["reason"] == OK and row["patient_words"] == 0 for row in transcripts.to_pylist())
     return _warning("patient_speech", count, "sessions have no patient speech")
 
 
 def wrong_lengths(column: pa.ChunkedArray, widths: Mapping[str, int]) -> Finding:
-    """Every vector has the length that the catalogue gives."""
+    """Check that every vector has the length that the catalogue gives."""
     count = values.wrong_lengths(column, widths)
     return Finding(
-        "lengths", count == 0, is_error=True, description=f"{count} vectors have another length than declared"
+        "lengths", count == 0, is_error=True, description=f"{count} vectors differ from their declared length"
     )
 
 
 def not_finite(column: pa.ChunkedArray) -> Finding:
-    """Every vector that says `ok` is finite."""
+    """Check that every vector with the status `ok` is finite."""
     count = values.not_finite(column)
-    return Finding("finite", count == 0, is_error=True, description=f"{count} vectors say ok and are not finite")
+    return Finding("finite", count == 0, is_error=True, description=f"{count} vectors with status ok are not finite")
 
 
 def inaudible(column: pa.ChunkedArray) -> Finding:
-    """Every recording has energy above 60 Hz, and so has what the patient says in it."""
-    whole = values.count_with_status(column, ALL, Status.INAUDIBLE)
-    patient = values.count_with_status(column, PATIENT, Status.INAUDIBLE)
+    """Check that every recording, and the patient's speech in it, has energy above 60 Hz."""
+    recordings = values.count_with_status(column, ALL, Status.INAUDIBLE)
+    patients = values.count_with_status(column, PATIENT, Status.INAUDIBLE)
     return Finding(
         "audible",
-        passed=whole + patient == 0,
+        passed=recordings + patients == 0,
         is_error=False,
-        description=f"{whole} recordings are not audible; in {patient} the patient is not",
-        counts={"recordings": whole, "patients": patient},
+        description=f"{recordings} recordings are inaudible; the patient is inaudible in {patients}",
+        counts={"recordings": recordings, "patients": patients},
     )
 
 
 def beyond_recording(overhang: pa.ChunkedArray, tolerance: float = 0.5) -> Finding:
-    """Every transcript ends within its recording, give or take half a second.
+    """Check that every transcript ends within its recording, within a tolerance.
 
     Args:
-        overhang: Seconds by which each transcript ends after its recording; null where there is none.
-        tolerance: Seconds by which it may.
+        overhang: Seconds by which each transcript ends after its recording; null if the session was refused.
+        tolerance: Seconds by which a transcript may end later.
     """
     count = sum(seconds is not None and seconds > tolerance for seconds in overhang.to_pylist())
     return _warning("within_recording", count, "transcripts end after their recording")
 
 
 def rescaled(scales: pa.ChunkedArray) -> Finding:
-    """Every float recording has a full scale of 1."""
+    """Check that every float recording has a full scale of 1."""
     counts = Counter(scale for scale in scales.to_pylist() if scale not in (None, "unit"))
     return Finding(
         "full_scale",
@@ -106,7 +110,7 @@ def rescaled(scales: pa.ChunkedArray) -> Finding:
         is_error=False,
         description=(
             f"{counts['int16']} float recordings had the scale of int16 and were divided by 32768;"
-            f" {counts['over']} pass full scale and were left as they are"
+            f" {counts['over']} exceed full scale and were left unchanged"
         ),
         counts={"int16": counts["int16"], "over": counts["over"]},
     )

@@ -1,8 +1,8 @@
-"""What a stage has left to do: fingerprints, plans, and the guard against mass removal.
+"""Plan what a stage has left to do: fingerprints, plans, and the guard against mass removal.
 
 A stage's table holds one row for each input, with the fingerprint of what the row was computed from.
-What to do is always derived from the difference between the fingerprints wanted and those in the table,
-so that a run that was killed, failed or never ran loses nothing.
+A plan always follows from the difference between the wanted fingerprints and those in the table, so a run
+that was killed, failed or never ran loses nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ class Wanted:
         fingerprint: Hash of the input and the version of what reads it.
         families: Fingerprint of each feature family by its name; empty for a stage without families.
         size: How large the input is: bytes of a file, words of a transcript or seconds of a recording.
-        bytes: Rough bytes of memory that its task takes.
+        bytes: Estimated memory of its task, in bytes.
     """
 
     fingerprint: str
@@ -53,10 +53,10 @@ class Plan:
 
     Attributes:
         new: Inputs without a row.
-        changed: Inputs whose row was computed from something else.
+        changed: Inputs whose row, or one of its families, was computed from something else.
         removed: Rows without an input.
-        unchanged: Number of rows that stay as they are.
-        families: The families to compute of each new or changed input.
+        unchanged: Number of rows that stay unchanged.
+        families: The families to compute for each new or changed input.
     """
 
     new: Sequence[str]
@@ -72,10 +72,10 @@ class Plan:
 
 
 def plan(wanted: Mapping[str, Wanted], present: Mapping[str, Present]) -> Plan:
-    """Compare what should be in a stage's table with what is.
+    """Compare the wanted content of a stage's table with its present content.
 
-    A refused row is done: it is tried again only when its fingerprint changes. A row whose fingerprint
-    stands has only those families computed that differ.
+    A refused row is done: the stage tries it again only when its fingerprint changes. If a row's fingerprint
+    matches, the stage computes only the families whose own fingerprints differ.
 
     Args:
         wanted: By key, what each row should have been computed from.
@@ -83,6 +83,12 @@ def plan(wanted: Mapping[str, Wanted], present: Mapping[str, Present]) -> Plan:
 
     Returns:
         The plan; its lists are sorted.
+
+    Example:
+        >>> wanted = {"S1": Wanted("a"), "S2": Wanted("b")}
+        >>> todo = plan(wanted, {"S2": Present("b", {}, "ok"), "S3": Present("c", {}, "ok")})
+        >>> todo.new, todo.changed, todo.removed, todo.unchanged
+        (['S1'], [], ['S3'], 1)
     """
     new, changed, families = [], [], {}
     for key, want in sorted(wanted.items()):
@@ -104,24 +110,28 @@ def plan(wanted: Mapping[str, Wanted], present: Mapping[str, Present]) -> Plan:
 
 
 def guard_removal(known: Collection[str], listed: Collection[str], *, confirmed: bool, what: str) -> int:
-    """Refuse a listing that lost much of what was known.
+    """Refuse a listing that lost many known keys.
 
     Args:
-        known: Keys that earlier listings had.
+        known: Keys of earlier listings.
         listed: Keys of the new listing.
-        confirmed: Whether somebody said that the removal is meant.
-        what: What the keys stand for, for the message.
+        confirmed: Whether somebody confirmed the removal.
+        what: What the keys identify, for the message.
 
     Returns:
         The number of known keys that the listing has lost.
 
     Raises:
         MassRemovalError: More than 5 and more than 20 % of the known keys are gone, and nobody confirmed it.
+
+    Example:
+        >>> guard_removal({"S1", "S2"}, {"S2", "S3"}, confirmed=False, what="sessions")
+        1
     """
     lost = len(set(known) - set(listed))
     if not confirmed and lost > _MAX_LOST and lost > _MAX_LOST_SHARE * len(known):
         raise MassRemovalError(
-            f"{lost} of {len(known)} known {what} are gone; nothing was removed. If that is meant, run once with"
-            " --confirm-removal (in Dagster: confirm_removal of the raw assets)"
+            f"{lost} of {len(known)} known {what} are gone; nothing was removed. If this is intended, run once with"
+            " --confirm-removal (in Dagster: set confirm_removal of the raw assets)"
         )
     return lost

@@ -1,4 +1,4 @@
-"""Which listed files are sessions' files, and which of them a run takes up."""
+"""Select the sessions' files from a listing, and decide which of them a run includes."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ _CLOCKS_APART: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class SessionFile:
-    """A listed file and the session it belongs to: the one of its stem."""
+    """A listed file and its session, which is the file's stem."""
 
     session: str
     info: FileInfo
@@ -40,25 +40,25 @@ Known = Mapping[str, SessionFile]
 
 @dataclass(frozen=True, slots=True)
 class Cutoffs:
-    """What a run leaves to a later one. Fixed moments, so that all steps of a run judge a file alike.
+    """Which files a run leaves to a later one. The moments are fixed, so that all steps of a run judge a file alike.
 
-    A file whose time lies more than a minute ahead of the clock keeps nothing waiting: one of the clocks is
-    wrong, and the file would wait for ever.
+    A file whose time is more than a minute ahead of the clock does not wait: one of the clocks is wrong, and
+    the file would wait for ever.
 
     Attributes:
-        settled_before: A file that was changed after this may still be being written; None: no file is.
-        paired_before: A new file that was changed after this waits for the other half of its session; None: none does.
+        settled_before: A file changed after this may still be being written. None: no file is.
+        paired_before: A new file changed after this waits for the other half of its session. None: no file waits.
     """
 
     settled_before: datetime | None = None
     paired_before: datetime | None = None
 
     def is_young(self, modified: datetime, now: datetime) -> bool:
-        """Whether a file that was changed then may still be being written."""
+        """Return whether a file changed at `modified` may still be being written."""
         return _is_between(self.settled_before, modified, now)
 
     def may_wait(self, modified: datetime, now: datetime) -> bool:
-        """Whether a new file that was changed then may wait for its other half."""
+        """Return whether a new file changed at `modified` may wait for its other half."""
         return _is_between(self.paired_before, modified, now)
 
 
@@ -67,10 +67,10 @@ def _is_between(cutoff: datetime | None, modified: datetime, now: datetime) -> b
 
 
 def extensions_of(folder: str) -> Collection[str]:
-    """The extensions of the files that are taken from a folder of the raw data, in lower case and with the dot.
+    """Return the extensions of the sessions' files in a folder of the raw data, in lower case and with the dot.
 
     Args:
-        folder: One of `FOLDERS`; of any other, nothing is taken.
+        folder: One of `FOLDERS`. Any other folder has no sessions' files.
 
     Raises:
         NovoicError: A transcript format of an installed package cannot be used.
@@ -81,15 +81,23 @@ def extensions_of(folder: str) -> Collection[str]:
 
 
 def session_files(files: Iterable[FileInfo], extensions: Collection[str]) -> tuple[list[SessionFile], int]:
-    """Sort a listing into sessions' files and others.
+    """Separate the sessions' files of a listing from other files.
 
     Args:
         files: The listing.
-        extensions: The extensions of the files that are wanted, in lower case; a file's may be in any case.
+        extensions: The wanted extensions, in lower case. A file's own extension may be in any case.
 
     Returns:
-        The sessions' files, sorted by path, and the number of files that are none: hidden files such as
-        `.DS_Store` and `._S001.wav`, files in hidden folders, and files with another extension.
+        The sessions' files, sorted by path, and the number of other files: hidden files such as `.DS_Store`
+        and `._S001.wav`, files in hidden folders, and files with another extension.
+
+    Example:
+        >>> from datetime import UTC
+        >>> names = ("text/S001.XML", "text/.S002.xml", "text/notes.txt")
+        >>> listing = [FileInfo(name, 0, "", datetime(2026, 1, 31, tzinfo=UTC)) for name in names]
+        >>> found, ignored = session_files(listing, {".xml"})
+        >>> [file.session for file in found], ignored
+        (['S001'], 2)
     """
     found, ignored = [], 0
     for info in files:
@@ -102,19 +110,19 @@ def session_files(files: Iterable[FileInfo], extensions: Collection[str]) -> tup
 
 
 def known_files(rows: pa.Table) -> dict[str, SessionFile]:
-    """The rows of a table of files, by path."""
+    """Return the rows of a table of files, by path."""
     columns = (rows[name].to_pylist() for name in ("session", "path", "size", "etag", "modified"))
     return {path: SessionFile(session, FileInfo(path, *rest)) for session, path, *rest in zip(*columns, strict=True)}
 
 
 def is_same(known: SessionFile | None, file: SessionFile) -> bool:
-    """Whether a file is as it is known."""
+    """Return whether a file has the size and etag that are known."""
     return known is not None and (known.info.size, known.info.etag) == (file.info.size, file.info.etag)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Number of files in which a listing differs from what is known; false where it does not."""
+    """Numbers of files in which a listing differs from the known files; false if there is no difference."""
 
     new: int
     changed: int
@@ -125,7 +133,7 @@ class Change:
 
 
 def compare(known: Known, files: Sequence[SessionFile]) -> Change:
-    """Compare a listing with what is known."""
+    """Compare a listing with the known files."""
     new = sum(file.info.path not in known for file in files)
     same = sum(is_same(known.get(file.info.path), file) for file in files)
     return Change(new, len(files) - new - same, len(known) + new - len(files))
@@ -134,17 +142,17 @@ def compare(known: Known, files: Sequence[SessionFile]) -> Change:
 def settled(
     files: Sequence[SessionFile], known: Known, cutoffs: Cutoffs, now: datetime
 ) -> tuple[list[SessionFile], int]:
-    """Leave files that may still be being written as they were known before.
+    """Keep the known state of files that may still be being written.
 
     Args:
         files: The sessions' files of a folder.
-        known: What the folder's table has: of a file that is being written again the old row stays, so that
-            its session is neither gone nor changed yet.
-        cutoffs: What may still be being written.
-        now: The time.
+        known: The files in the folder's table. A file that is being rewritten keeps its old row, so that its
+            session is neither gone nor changed yet.
+        cutoffs: Which files may still be being written.
+        now: The current time.
 
     Returns:
-        The files as they should be listed, and the number of those that were left as they were.
+        The files to list, and the number of files that may still be being written.
     """
     listed, young = [], 0
     for file in files:
@@ -165,13 +173,13 @@ def paired(
 
     Args:
         files: The settled files of a folder.
-        known: What the folder's table has; a file that it has waits no more.
-        partners: Tells the sessions of the settled files of the other folder; asked only where a file may wait.
-        cutoffs: For how long a file waits.
-        now: The time.
+        known: The files in the folder's table; these no longer wait.
+        partners: Returns the sessions of the settled files of the other folder. Called only if a file may wait.
+        cutoffs: How long a file waits.
+        now: The current time.
 
     Returns:
-        The files as they should be listed, and the number of those that wait.
+        The files to list, and the number of files that wait.
     """
     may_wait = {
         file.info.path for file in files if file.info.path not in known and cutoffs.may_wait(file.info.modified, now)
@@ -185,12 +193,12 @@ def paired(
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The files of a folder as a run takes them up.
+    """The files of a folder that a run includes.
 
     Attributes:
         files: The sessions' files, sorted by path.
         ignored: Number of files that belong to no session.
-        young: Number of files that may still be being written, and were left as they were known.
+        young: Number of files that may still be being written, and keep their known state.
         waiting: Number of new files that wait for the other half of their session.
     """
 
@@ -201,19 +209,19 @@ class Listing:
 
 
 class RawListing:
-    """The raw folder as a run with certain cutoffs sees it; each of its folders is listed once, when it is needed.
+    """The raw folder as a run with given cutoffs sees it; each of its folders is listed once, when needed.
 
-    The raw assets and what starts runs use it alike, so that a run finds what it was started for.
+    The raw assets and the sensors both use it, so that a run finds what it was started for.
     """
 
     def __init__(self, raw: Storage, known: Callable[[str], Known], cutoffs: Cutoffs, now: datetime) -> None:
-        """Nothing is listed yet.
+        """Keep the arguments; the first call of `folder` lists files.
 
         Args:
             raw: The raw folder or bucket.
-            known: Tells what the table of a folder (`text`, `audio`) has; asked once for each.
-            cutoffs: What is left to a later run. Objects of a bucket appear whole, so none of them is young.
-            now: The time.
+            known: Returns the files in the table of a folder (`text`, `audio`). Called once for each folder.
+            cutoffs: Which files are left to a later run. Objects of a bucket appear complete, so no object is young.
+            now: The current time.
         """
         self._raw = raw
         self._read_known = known
@@ -223,13 +231,13 @@ class RawListing:
         self._settled: dict[str, Listing] = {}
 
     def known(self, folder: str) -> Known:
-        """What the folder's table has."""
+        """Return the files in the folder's table."""
         if folder not in self._known:
             self._known[folder] = self._read_known(folder)
         return self._known[folder]
 
     def folder(self, folder: str) -> Listing:
-        """The files of a folder, `text` or `audio`.
+        """Return the files of a folder, `text` or `audio`.
 
         Raises:
             StorageError: A folder is missing or cannot be listed.
@@ -244,7 +252,7 @@ class RawListing:
         return Listing(files, listing.ignored, listing.young, waiting)
 
     def metadata_is_young(self) -> bool:
-        """Whether `metadata.csv` may still be being written.
+        """Return whether `metadata.csv` may still be being written.
 
         Raises:
             StorageError: The storage does not answer.
@@ -256,7 +264,7 @@ class RawListing:
 
     def _settle(self, folder: str) -> Listing:
         if folder not in self._settled:
-            # The table is looked at before the folder, so that what it has was there when the folder was listed.
+            # Read the table before the folder, so that the listing is never older than the table.
             known = self.known(folder)
             found, ignored = session_files(self._raw.list(folder), extensions_of(folder))
             files, young = settled(found, known, self._cutoffs, self._now)
@@ -265,16 +273,16 @@ class RawListing:
 
 
 def file_tables(tables: StoreTables) -> dict[str, Table]:
-    """The tables of the files in `text` and `audio`."""
+    """Return the tables of files by folder, `text` and `audio`."""
     return {"text": tables.transcript_files, "audio": tables.audio_files}
 
 
 def read_metadata(raw: Storage) -> tuple[bytes, str]:
-    """The content of `metadata.csv`, and the fingerprint of the rows that are made from it.
+    """Return the content of `metadata.csv`, and the fingerprint of the rows made from it.
 
     Raises:
-        NovoicError: There is no such file.
-        StorageError: It cannot be read.
+        NovoicError: The file does not exist.
+        StorageError: The file cannot be read.
     """
     try:
         data = raw.read(METADATA)

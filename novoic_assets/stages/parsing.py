@@ -1,4 +1,4 @@
-"""The parsed stage's worker: a transcript file in, a row of `transcripts` out."""
+"""Parse transcripts in the parsed stage: a transcript file in, a row of `transcripts` out."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -33,23 +33,23 @@ TASKS: Final = pa.schema(
 
 
 _SECONDS_PER_FILE = 5e-4
-_SECONDS_PER_OBJECT = 2e-2  # of a request to a bucket, during which the core has nothing to do
+_SECONDS_PER_OBJECT = 2e-2  # for a request to a bucket, during which the core is idle
 _SECONDS_PER_BYTE = 2e-7
 
 
 @dataclass(frozen=True)
 class ParseTranscripts(SingleSessionWorker):
-    """Reads and parses transcripts.
+    """Read and parse transcripts.
 
     Attributes:
-        raw: The raw folder.
+        raw: The raw folder or bucket.
     """
 
     raw: Storage
     schema: ClassVar[pa.Schema] = schemas.TRANSCRIPTS
 
     def compute(self, task: dict[str, Any]) -> dict[str, Any]:
-        """The row of one transcript."""
+        """Return the row of one transcript."""
         form = registered.format_of(task["path"])
         check_size(task["size"], form.max_bytes)
         data = self.raw.open_listed(task["path"], task["size"], task["etag"]).readall()
@@ -75,21 +75,27 @@ class ParseTranscripts(SingleSessionWorker):
 
 
 class ParsedStage(Stage):
-    """Transcript files to segments and words."""
+    """From transcript files to segments and words."""
 
     name = "parsed_transcripts"
 
     def __init__(self, raw: Storage, tables: StoreTables) -> None:
+        """Keep the arguments; the stage reads nothing yet.
+
+        Args:
+            raw: The raw folder or bucket.
+            tables: The tables of the store.
+        """
         self._raw = raw
         self._files = tables.transcript_files
         self.table = tables.transcripts
 
     def versions(self) -> Mapping[str, int]:
-        """The version of the listing."""
+        """Return the version of the listing."""
         return {self._files.name: self._files.snapshot().version}
 
     def upstream(self) -> Upstream:
-        """The listed transcripts."""
+        """Return the listed transcripts."""
         snapshot = self._files.snapshot()
         files: dict[str, list[dict[str, Any]]] = {}
         for row in snapshot.select(["path", "session", "size", "etag"]).to_pylist():
@@ -115,10 +121,10 @@ class ParsedStage(Stage):
         return Upstream({self._files.name: snapshot.version}, wanted, tasks)
 
     def cost(self, wanted: Wanted, families: Sequence[str]) -> float:  # noqa: ARG002 - this stage has no families
-        """Seconds of one core that parsing a transcript takes, by its size."""
+        """Estimate the seconds that parsing a transcript takes, from its size."""
         per_file = _SECONDS_PER_OBJECT if self._raw.is_remote else _SECONDS_PER_FILE
         return per_file + _SECONDS_PER_BYTE * wanted.size
 
     def function(self) -> SessionFunction:
-        """Parse transcripts."""
+        """Return the worker that parses transcripts."""
         return ParseTranscripts(self._raw)

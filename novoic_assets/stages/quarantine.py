@@ -1,4 +1,4 @@
-"""The quarantine: what the stages refused, and why."""
+"""Collect the quarantine: what the stages refused, and why."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -13,8 +13,8 @@ QUARANTINE: Final = pa.schema(
     [
         pa.field("stage", pa.string()),
         pa.field("reason", pa.string()),
-        pa.field("session", pa.string()),  # of a session that was refused
-        pa.field("line", pa.int64()),  # of a line of the metadata that was refused
+        pa.field("session", pa.string()),  # of a refused session
+        pa.field("line", pa.int64()),  # of a refused line of the metadata
         pa.field("detail", pa.string()),
     ]
 )
@@ -23,8 +23,8 @@ QUARANTINE: Final = pa.schema(
 def quarantine(tables: Mapping[str, pa.Table]) -> pa.Table:
     """Collect the refused rows of the stages' tables.
 
-    A session that a later stage could not use because an earlier one refused it is listed once, under the
-    stage that refused it.
+    If a later stage cannot use a session because an earlier stage refused it, the session is listed once,
+    under the earlier stage.
 
     Args:
         tables: By stage (`raw_metadata`, `parsed_transcripts`, …), a table with the column `reason` and
@@ -43,13 +43,13 @@ def quarantine(tables: Mapping[str, pa.Table]) -> pa.Table:
 
 
 def count_reasons(refused: pa.Table) -> dict[tuple[str, str], int]:
-    """Number of refused inputs by stage and code, sorted."""
+    """Count refused inputs by stage and reason code, sorted."""
     pairs = zip(refused["stage"].to_pylist(), refused["reason"].to_pylist(), strict=True)
     return dict(sorted(Counter(pairs).items()))
 
 
 def read_quarantine(tables: StoreTables) -> pa.Table:
-    """All that the stages have refused, from their tables.
+    """Read everything that the stages have refused from their tables.
 
     Raises:
         StorageError: The store cannot be read.

@@ -1,12 +1,12 @@
-"""How an incremental stage runs: plan, compute in chunks, commit each chunk, until nothing is left.
+"""Run an incremental stage: plan, compute in chunks, commit each chunk, until nothing is left.
 
-Two runs may work on one store at once. Whatever the order of their commits, the tables end as the newest
-upstream tables ask for, because
+Two runs may work on one store at once. Whatever the order of their commits, the tables end up matching the
+newest upstream tables, because
 
-- a commit that meets another is derived anew against the tables as they are then (`_commit`),
-- a row is written only if it was computed from what the newest upstream tables ask for, and removed only
-  if they do not ask for it,
-- a stage ends only when its upstream tables have not moved since it last looked.
+- a commit that conflicts with another is derived again from the tables as they are then (`_commit`),
+- a row is written only if it was computed from what the newest upstream tables require, and removed only
+  if they do not require it,
+- a stage ends only when its upstream tables have not changed since it last read them.
 """
 
 from abc import ABC, abstractmethod
@@ -30,7 +30,7 @@ from novoic_assets.storage.tables import CommitConflictError, Snapshot, Table
 
 _CHUNK_SESSIONS: Final = 250  # sessions of a chunk for each core
 _CHUNK_SECONDS: Final = 60.0  # seconds of work of a chunk for each core
-_CHUNK_BYTES: Final = 256 * 2**20  # of a chunk's tasks and rows, however many cores there are: this process holds them
+_CHUNK_BYTES: Final = 256 * 2**20  # of a chunk's tasks and rows, for any number of cores: this process holds them
 _ROW_BYTES: Final = 20_000  # of a row's values
 _MAX_ROUNDS: Final = 20
 
@@ -42,7 +42,7 @@ class Upstream:
     Attributes:
         versions: Version of each upstream table.
         wanted: What each row of the stage's table should be computed from.
-        tasks: Makes the tasks of some sessions: columns `session` and what the function needs.
+        tasks: Makes the tasks of some sessions: a column `session` and the columns that the function needs.
     """
 
     versions: Mapping[str, int]
@@ -51,22 +51,22 @@ class Upstream:
 
 
 class Stage(ABC):
-    """An incremental stage: where its rows go, what they are made from, and how."""
+    """An incremental stage: where its rows go, what they are computed from, and how."""
 
     name: str
     table: Table
 
     @abstractmethod
     def versions(self) -> Mapping[str, int]:
-        """The versions of the upstream tables now."""
+        """Return the current versions of the upstream tables."""
 
     @abstractmethod
     def upstream(self) -> Upstream:
-        """What there is to read now."""
+        """Return what the stage reads, as it is now."""
 
     @abstractmethod
     def cost(self, wanted: Wanted, families: Sequence[str]) -> float:
-        """Rough seconds of one core that computing a row takes.
+        """Estimate the seconds of one core that computing a row takes.
 
         Args:
             wanted: What the row should be computed from.
@@ -75,7 +75,7 @@ class Stage(ABC):
 
     @abstractmethod
     def function(self) -> SessionFunction:
-        """Computes rows from tasks. Tasks have a column `compute`: the families to compute."""
+        """Return the function that computes rows from tasks. Tasks have a column `compute`: the families to compute."""
 
 
 @dataclass
@@ -83,16 +83,16 @@ class StageReport:
     """What a stage did.
 
     Attributes:
-        versions: Versions of the tables it read and, by its own name, of the one it wrote.
+        versions: Version of each table that it read, and of the table that it wrote.
         reasons: Number of rows by outcome.
-        data_version: Hash of what all rows were computed from, and their outcomes.
+        data_version: Hash of what all rows were computed from, and of their outcomes.
         new: Number of sessions computed for the first time.
         changed: Number of sessions computed again.
         removed: Number of rows removed.
-        unchanged: Number of rows left as they were.
+        unchanged: Number of rows left unchanged.
         seconds: Seconds that computing took.
-        seconds_of_audio: Seconds of the recordings that were decoded.
-        details: Number of internal errors by exception and place.
+        seconds_of_audio: Total length of the decoded recordings, in seconds.
+        details: Number of internal errors by exception type and place.
     """
 
     versions: dict[str, int]
@@ -108,7 +108,7 @@ class StageReport:
 
     @property
     def quarantined(self) -> int:
-        """Number of rows that were refused."""
+        """Number of refused rows."""
         return sum(count for reason, count in self.reasons.items() if reason != OK)
 
 
@@ -117,14 +117,14 @@ def run_stage(stage: Stage, engine: SessionEngine, log: Callable[[str], None]) -
 
     Args:
         stage: The stage.
-        engine: What computes.
-        log: Takes lines on the progress.
+        engine: The engine that computes.
+        log: Receives progress lines.
 
     Returns:
-        What was done.
+        What the stage did.
 
     Raises:
-        NovoicError: The storage or a worker failed; what was committed until then stays.
+        NovoicError: The storage or a worker failed, or the inputs kept changing. Rows committed so far stay.
     """
     new = changed = removed = 0
     seconds = seconds_of_audio = 0.0
@@ -137,8 +137,8 @@ def run_stage(stage: Stage, engine: SessionEngine, log: Callable[[str], None]) -
         costs = {key: stage.cost(upstream.wanted[key], todo.families[key]) for key in todo.pending}
         pace = Pace(stage.name, len(todo.pending), sum(costs.values()), log)
         if todo.pending and todo.unchanged:
-            log(f"{todo.unchanged:,} sessions were done already, {len(todo.pending):,} are to do")
-        # Without work the engine is not even asked how large it is: Spark would start for that.
+            log(f"{todo.unchanged:,} sessions are already done, {len(todo.pending):,} are left to do")
+        # Without work, do not read the engine's parallelism: Spark would start for that.
         for chunk in _chunks(costs, upstream.wanted, engine.parallelism) if todo.pending else ():
             _commit(stage, upstream, todo, _compute(stage, engine, upstream, todo, chunk, costs, pace), chunk)
         if todo.removed:
@@ -148,7 +148,7 @@ def run_stage(stage: Stage, engine: SessionEngine, log: Callable[[str], None]) -
         if stage.versions() == upstream.versions:
             break
     else:
-        raise NovoicError(f"the inputs of {stage.name} kept changing while it ran; run again when they are still")
+        raise NovoicError(f"the inputs of {stage.name} kept changing while it ran; run again when they are stable")
     if new + changed + removed:
         stage.table.snapshot().tidy()
     report = _report(stage, upstream)
@@ -182,7 +182,7 @@ def _compute(
 
 
 def _commit(stage: Stage, upstream: Upstream, todo: Plan, rows: pa.Table, keys: Sequence[str]) -> None:
-    """Put a chunk's rows in the place of the table's, or drop rows whose inputs are gone."""
+    """Replace the table's rows by a chunk's rows, or drop rows whose inputs are gone."""
     while True:
         newest = upstream if stage.versions() == upstream.versions else stage.upstream()
         snapshot = stage.table.snapshot()
@@ -211,10 +211,10 @@ def _still_wanted(rows: pa.Table, used: Mapping[str, Wanted], newest: Mapping[st
 def _with_families(
     rows: pa.Table, used: Mapping[str, Wanted], computed: Mapping[str, Sequence[str]], snapshot: Snapshot
 ) -> pa.Table:
-    """Mark what each row's families were computed from, and keep those that the table has already."""
+    """Record what each row's families were computed from, and keep families that the table already has."""
     sessions = rows["session"].to_pylist()
     is_ok = pc.equal(rows["reason"], OK).to_pylist()
-    # Of a session whose every family was computed there is nothing to keep, and most are such.
+    # Most sessions have every family computed, so the table has nothing to keep for them.
     partly = [
         session
         for session, ok in zip(sessions, is_ok, strict=True)
@@ -243,7 +243,7 @@ def _with_families(
             for session, own in zip(sessions, values.to_pylist(), strict=True)
         ]
         values = pa.array(merged, values.type)
-    # A refused row has no values, and an empty list says so.
+    # A refused row has an empty list of values, not null.
     empty = pa.scalar([], values.type)
     return _set_column(rows, "values", pc.if_else(pc.is_null(values), empty, values))
 
@@ -267,17 +267,17 @@ def _present(snapshot: Snapshot) -> dict[str, Present]:
 
 
 def _chunks(costs: Mapping[str, float], wanted: Mapping[str, Wanted], parallelism: int) -> Iterator[tuple[str, ...]]:
-    """Cut the pending sessions into chunks that are committed one by one.
+    """Split the pending sessions into chunks that are committed one by one.
 
-    A chunk bounds what a killed run loses; it grows with the cores, since it ends when its slowest task does. What it
-    takes of this process's memory is bounded whatever the cores.
+    A chunk limits what a killed run loses. It grows with the number of cores, since it ends when its slowest task
+    ends. Its share of this process's memory is limited for any number of cores.
     """
 
     def share(session: str) -> int:
-        """The millionths of a chunk that a session fills, by what it costs and by what it weighs."""
+        """Return the millionths of a chunk that a session fills, by its cost and its memory."""
         by_cost = costs[session] / (_CHUNK_SECONDS * parallelism)
-        by_weight = (wanted[session].bytes + _ROW_BYTES) / _CHUNK_BYTES
-        return round(1e6 * (by_cost + by_weight))
+        by_bytes = (wanted[session].bytes + _ROW_BYTES) / _CHUNK_BYTES
+        return round(1e6 * (by_cost + by_bytes))
 
     return constrained_batches(costs, 10**6, _CHUNK_SESSIONS * parallelism, get_len=share, strict=False)
 

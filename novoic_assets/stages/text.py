@@ -1,4 +1,4 @@
-"""The text features stage: a parsed transcript in, its families' values out."""
+"""Compute the text features stage: a parsed transcript in, the values of its families out."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from novoic_assets.stages.worker import FeatureWorker, Row, Task, check_identity
 from novoic_assets.storage import schemas
 from novoic_assets.storage.store_tables import StoreTables
 
-_SECONDS_PER_SESSION: Final = 2e-3  # of a task and its row
+_SECONDS_PER_SESSION: Final = 2e-3  # for a task and its row
 _SECONDS_PER_WORD: Final = 5e-6
 _BYTES_PER_WORD: Final = 32  # in Arrow, with its speaker
 
@@ -46,13 +46,13 @@ class _Session:
 
 @dataclass(frozen=True)
 class ComputeText(FeatureWorker[TextFamily, _Session]):
-    """Computes text features.
+    """Compute text features.
 
     Attributes:
         spacy_model: Name of the spaCy model.
         choice: The setting NOVOIC_FAMILIES.
         device: The setting NOVOIC_DEVICE.
-        identity: The families that the stage counts on; see `catalogue.identity`.
+        identity: The families that the stage expects; see `catalogue.identity`.
     """
 
     spacy_model: str
@@ -62,11 +62,11 @@ class ComputeText(FeatureWorker[TextFamily, _Session]):
     schema: ClassVar[pa.Schema] = schemas.TEXT_FEATURES
 
     def families(self) -> Sequence[TextFamily]:
-        """All text families."""
+        """Return all text families."""
         return _families(self.spacy_model, self.choice, self.identity)
 
     def open(self, task: Task, families: Sequence[TextFamily]) -> _Session:
-        """What was said, and the values of the families that take one session at a time."""
+        """Build the conversation, and compute the families that take one session at a time."""
         conversation = Conversation(to_segments(task["segments"]), task["guidelines"] or "")
         return _Session(conversation, text_features(conversation, families))
 
@@ -77,7 +77,7 @@ class ComputeText(FeatureWorker[TextFamily, _Session]):
             session.values[family.name] = values
 
     def columns(self, task: Task, session: _Session) -> Row:
-        """The columns of a row of `text_features`."""
+        """Return the columns of a row of `text_features`."""
         return {"sha256": task["sha256"], "patient": task["patient"], "values": to_rows(session.values)}
 
 
@@ -89,12 +89,12 @@ def _families(spacy_model: str, choice: str, identity: str) -> tuple[TextFamily,
 
 
 class TextStage(Stage):
-    """Parsed transcripts to text features."""
+    """From parsed transcripts to text features."""
 
     name = "text_features"
 
     def __init__(self, tables: StoreTables, worker: ComputeText) -> None:
-        """Start nothing yet.
+        """Make the families; the stage reads no table yet.
 
         Args:
             tables: The tables of the store.
@@ -109,11 +109,11 @@ class TextStage(Stage):
         self.table = tables.text_features
 
     def versions(self) -> Mapping[str, int]:
-        """The version of the parsed transcripts."""
+        """Return the version of the parsed transcripts."""
         return {self._transcripts.name: self._transcripts.snapshot().version}
 
     def upstream(self) -> Upstream:
-        """The parsed transcripts; of one that was refused, that it was."""
+        """Return the parsed transcripts; a refused one becomes a task with a refusal."""
         snapshot = self._transcripts.snapshot()
         wanted = {}
         for row in snapshot.select(["session", "reason", "sha256", "content", "patient", "words"]).to_pylist():
@@ -125,7 +125,7 @@ class TextStage(Stage):
 
         def tasks(sessions: Sequence[str]) -> pa.Table:
             columns = ["session", "reason", "sha256", "patient", "guidelines", "segments"]
-            # In no order: to sort rows with so many words would take their memory twice over.
+            # Unsorted, since sorting rows with this many words would double their memory.
             rows = pa.Table.from_batches(snapshot.batches(columns, sessions))
             refusal = pa.array(
                 [None if reason == OK else str(Reason.TRANSCRIPT_REFUSED) for reason in rows["reason"].to_pylist()],
@@ -136,18 +136,18 @@ class TextStage(Stage):
         return Upstream({self._transcripts.name: snapshot.version}, wanted, tasks)
 
     def cost(self, wanted: Wanted, families: Sequence[str]) -> float:
-        """Seconds of one core that computing families of a session takes, by its words."""
+        """Estimate the seconds of one core that families of a session take, from its number of words."""
         costs = [family.cost for family in self._families if family.name in families]
         per_session = _SECONDS_PER_SESSION + sum(cost.session for cost in costs)
         return per_session + wanted.size * (_SECONDS_PER_WORD + sum(cost.word for cost in costs))
 
     def function(self) -> SessionFunction:
-        """Compute text features."""
+        """Return the worker that computes text features."""
         return replace(self._worker, identity=catalogue.identity(self._families))
 
 
 def to_segments(rows: list[dict[str, Any]]) -> tuple[Segment, ...]:
-    """The segments of a row of `transcripts`."""
+    """Return the segments of a row of `transcripts`."""
     return tuple(
         Segment(row["start"], row["end"], tuple(Word(word["text"], word["speaker"]) for word in row["words"]))
         for row in rows

@@ -1,4 +1,4 @@
-"""What a stage's function is in a worker: rows from tasks, with bad input turned into outcomes."""
+"""Compute a stage's rows in a worker process: rows from tasks, with bad input turned into outcomes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +18,9 @@ Row = dict[str, Any]
 
 
 class SessionWorker(ABC):
-    """Computes one row from each task; a session that cannot be computed gets a reason, and stops nobody else.
+    """Compute one row from each task; a session that fails gets a reason and does not stop the others.
 
-    A worker can be pickled, and called with a batch of tasks gives a batch of as many rows.
+    A worker can be pickled. Called with a batch of tasks, it returns a batch with one row for each.
     """
 
     schema: ClassVar[pa.Schema]
@@ -32,23 +32,24 @@ class SessionWorker(ABC):
 
     @abstractmethod
     def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
-        """The rows of some tasks, with their outcomes.
+        """Yield the rows of some tasks, with their outcomes.
 
         Raises:
-            NovoicError: Something is wrong that is not the input's fault; the run stops.
+            NovoicError: A failure that is not the input's fault. It stops the run.
         """
 
     def __call__(self, tasks: pa.RecordBatch) -> pa.RecordBatch:
-        """One row for each task."""
+        """Return one row for each task."""
         rows = list(self.rows(tasks.to_pylist()))
         try:
             return pa.RecordBatch.from_pylist(rows, schema=self.schema)
         except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            # A value that its column cannot hold costs its own session, not the batch; row by row is slower.
+            # A value that its column cannot hold costs its own session, not the batch. Only now go row by row,
+            # which is slower.
             return pa.RecordBatch.from_pylist([self._storable(row) for row in rows], schema=self.schema)
 
     def refused(self, tasks: pa.RecordBatch, reason: Reason) -> pa.RecordBatch:
-        """A row with a reason for each task that could not be computed here."""
+        """Return a row with the reason for each task; an engine calls this for tasks that it could not compute."""
         rows = [{"session": session, "reason": str(reason)} for session in tasks["session"].to_pylist()]
         return pa.RecordBatch.from_pylist(rows, schema=self.schema)
 
@@ -65,15 +66,15 @@ class SingleSessionWorker(SessionWorker):
 
     @abstractmethod
     def compute(self, task: Task) -> Row:
-        """The row of one task, without its outcome.
+        """Return the row of one task, without its outcome.
 
         Raises:
             Refused: The input is bad.
-            NovoicError: Something is wrong that is not the input's fault; the run stops.
+            NovoicError: A failure that is not the input's fault. It stops the run.
         """
 
     def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
-        """The rows of some tasks, with their outcomes."""
+        """Yield the rows of some tasks, with their outcomes."""
         for task in tasks:
             columns = attempt(task, self.compute)
             yield columns.row if isinstance(columns, Failed) else done(task, columns)
@@ -84,16 +85,16 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The row of a session of which something could not be computed."""
+    """The row of a session that was refused or failed."""
 
     row: Row
 
 
 def attempt(task: Task, compute: Callable[[Task], _Result]) -> _Result | Failed:
-    """Compute something of one session; what goes wrong with it becomes its row.
+    """Compute a result for one session; a refusal or failure becomes the session's row.
 
     Raises:
-        NovoicError: Something is wrong that is not the input's fault; the run stops.
+        NovoicError: A failure that is not the input's fault. It stops the run.
     """
     try:
         if task.get("refusal"):
@@ -108,20 +109,24 @@ def attempt(task: Task, compute: Callable[[Task], _Result]) -> _Result | Failed:
 
 
 def failed(session: str, error: BaseException) -> Row:
-    """The row of a session on which the platform or a family failed."""
+    """Return the row of a session for which the platform or a family failed."""
     return {"session": session, "reason": str(Reason.INTERNAL_ERROR), "detail": type_and_place(error)}
 
 
 def done(task: Task, columns: Row) -> Row:
-    """The row of a session that was computed."""
+    """Return the row of a computed session."""
     return {**columns, "session": task["session"], "reason": OK}
 
 
 def check_identity(families: Sequence[Family], identity: str) -> None:
-    """See that a worker has the families that its stage counts on; an empty identity is any.
+    """Check that a worker has the families that its stage expects.
+
+    Args:
+        families: The worker's families.
+        identity: The expected `catalogue.identity`; empty accepts any families.
 
     Raises:
-        NovoicError: It has others, so that values would be kept under a version that they are not of.
+        NovoicError: The families differ, so values would be stored under a wrong version.
     """
     if identity and catalogue.identity(families) != identity:
         raise NovoicError(
@@ -136,25 +141,25 @@ _started: dict[tuple[str, Batches[Any], str], Any] = {}
 
 
 class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
-    """Computes the families that a task asks for: one session at a time, then those that want batches.
+    """Compute the families that a task requests: first one session at a time, then the families that want batches.
 
     Attributes:
-        device: Where families that want batches compute.
+        device: The device of families that want batches.
     """
 
     device: str
 
     @abstractmethod
     def families(self) -> Sequence[_Family]:
-        """All families. They are made once in each process: that takes a fifth of a short session's time.
+        """Return all families. Each process makes them once, since that takes a fifth of a short session's time.
 
         Raises:
-            NovoicError: This process has other families than the stage counts on.
+            NovoicError: This process has other families than the stage expects.
         """
 
     @abstractmethod
     def open(self, task: Task, families: Sequence[_Family]) -> _Opened:
-        """Compute families of one session, and keep of it what those need that want batches.
+        """Compute families of one session, and keep what the families that want batches need.
 
         Raises:
             Refused: The input is bad.
@@ -162,11 +167,11 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
 
     @abstractmethod
     def batch(self, family: _Family, compute: Any, sessions: Sequence[_Opened]) -> None:  # noqa: ANN401 - see start
-        """Compute a family that wants batches, of some sessions, and add its values to them."""
+        """Compute a family that wants batches for some sessions, and add its values to them."""
 
     @abstractmethod
     def columns(self, task: Task, session: _Opened) -> Row:
-        """The columns of a session's row, without its outcome."""
+        """Return the columns of a session's row, without its outcome."""
 
     @property
     def at_once(self) -> int:
@@ -174,15 +179,15 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
         return max((batches.sessions for _, batches in self._batched()), default=1)
 
     def rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
-        """The rows of some tasks; only the sessions of one batch are held in memory at once."""
+        """Yield the rows of some tasks; only the sessions of one batch are in memory at once."""
         for group in chunked(tasks, self.at_once):
             yield from self._rows(group)
 
     def start(self, family: _Family, batches: Batches[Any]) -> Any:  # noqa: ANN401 - the function of a batch, whatever its sessions are
-        """What computes a batch of a family; it is started once in each process.
+        """Return the function that computes a batch of a family. Each process starts it once.
 
         Raises:
-            NovoicError: It does not start, so that no session can have the family.
+            NovoicError: It does not start, so no session can have the family.
         """
         key = (family.name, batches, self.device)
         if key not in _started:
@@ -195,7 +200,7 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
                 failure = type_and_place(error)
             if failure:
                 raise NovoicError(
-                    f"the family {family.name} does not start on the device {self.device} ({failure}); mend it, set"
+                    f"the family {family.name} does not start on the device {self.device} ({failure}); fix it, change"
                     f" NOVOIC_DEVICE, or switch the family off with NOVOIC_FAMILIES=-{family.name}"
                 )
         return _started[key]
@@ -209,12 +214,12 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
 
         sessions = [attempt(task, opened) for task in tasks]
         for family, batches in self._batched():
-            asking = [
+            requesting = [
                 index
                 for index, session in enumerate(sessions)
                 if not isinstance(session, Failed) and family.name in tasks[index]["compute"]
             ]
-            for indices in chunked(asking, batches.sessions):
+            for indices in chunked(requesting, batches.sessions):
                 self._batch(family, self.start(family, batches), tasks, sessions, indices)
         for task, session in zip(tasks, sessions, strict=True):
             yield session.row if isinstance(session, Failed) else done(task, self.columns(task, session))
@@ -236,5 +241,5 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
             if len(indices) == 1:
                 sessions[indices[0]] = Failed(failed(tasks[indices[0]]["session"], error))
                 return
-            for index in indices:  # one by one, since which session it was cannot be told from outside
+            for index in indices:  # one by one, to find the session that fails
                 self._batch(family, compute, tasks, sessions, [index])

@@ -1,4 +1,4 @@
-"""Transcript formats through the real job: one that a package adds, and a store from when codes had other names."""
+"""Transcript formats in the real job: one of another package, and a store with reason codes of an older version."""
 
 from pathlib import Path
 
@@ -15,13 +15,13 @@ from novoic_assets_tests.installed import installed
 from novoic_assets_tests.lab import Lab, Run
 from novoic_assets_tests.sessions.formats.lines import LINES
 
-# What the features are is not tested here: these are computed in a moment.
+# These families are fast to compute; the features themselves are not tested here.
 FEW_FAMILIES = "-word_vector,-syntactic,-discourse,-pitch,-voice_quality,-formants,-spectral,-level_and_pauses"
 STAGES = ("parsed_transcripts", "text_features", "audio_features")
 
 
 def run(lab: Lab, instance: dg.DagsterInstance | None = None) -> Run:
-    """A run of all that comes before the datasets."""
+    """Run every asset before the datasets."""
     return lab.run(
         select=["raw_metadata", "raw_transcripts", "raw_audio", *STAGES, "quarantine"],
         resources={"settings": {"config": {"families": FEW_FAMILIES}}},
@@ -66,7 +66,7 @@ def test_a_package_adds_a_format_by_installation_alone(lab: Lab, tmp_path: Path)
     assert (rows["S1"]["patient"], rows["S1"]["words"], rows["S1"]["patient_words"]) == ("P1", 9, 7)
     assert outcomes(lab, "text_features")["S1"] == outcomes(lab, "audio_features")["S1"] == OK
 
-    # Without the package its files are as if they were not there.
+    # Without the package, the listing ignores its files.
     after = run(lab)
     assert after.success
     assert after.computed("parsed_transcripts") == (0, 1, 2)
@@ -85,7 +85,7 @@ def test_equal_content_has_equal_features_whatever_the_format(lab: Lab, tmp_path
     after = {row["session"]: row for row in lab.all_rows()["transcripts"]}["S1"]
     assert after["content"] == before["content"]
     assert after["segments"] == before["segments"]
-    # Audio features look at times and roles alone, and stand.
+    # Audio features depend on times and roles alone, so they stay valid.
     assert again.computed("audio_features") == (0, 0, 0)
 
 
@@ -107,12 +107,12 @@ OLD = {Reason.MALFORMED_TRANSCRIPT: "malformed_xml", Reason.FORBIDDEN_MARKUP: "f
 
 
 def as_stored(table: Table) -> pa.Table:
-    """The rows with the codes that are really there."""
+    """Return the rows with the codes as stored."""
     return Table(table.storage, table.name, table.schema, table.key).snapshot().select()
 
 
 def make_old(lab: Lab) -> None:
-    """Write the codes of the refused transcripts as an older version did, and the fingerprints that it had."""
+    """Write the codes and fingerprints of the refused transcripts as an older version did."""
     transcripts = as_stored(lab.tables.transcripts).to_pylist()
     for row in transcripts:
         row["reason"] = OLD.get(row["reason"], row["reason"])

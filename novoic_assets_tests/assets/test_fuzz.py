@@ -1,4 +1,4 @@
-"""Sessions with random damage: whatever it is, each is `ok` or has a reason, and the run is green."""
+"""Sessions with random damage: each is `ok` or has a reason, and the run succeeds."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +23,7 @@ Mutation = Callable[[bytes, np.random.Generator], bytes]
 
 
 def _flip(data: bytes, rng: np.random.Generator, within: int | None = None) -> bytes:
-    """Set some bytes to random ones."""
+    """Replace some bytes by random bytes."""
     changed = bytearray(data)
     for index in rng.integers(0, min(len(data), within or len(data)), rng.integers(1, 9)):
         changed[index] = rng.integers(256)

@@ -1,4 +1,4 @@
-"""What a second run does: what is new or changed, and nothing else."""
+"""A second run computes what is new or changed, and nothing else."""
 
 import shutil
 import sys
@@ -20,7 +20,7 @@ STAGES = ("parsed_transcripts", "text_features", "audio_features")
 
 
 class Warmth:
-    """What a site's family may be: one number for each speaker."""
+    """An example of a site's own family: one number for each speaker."""
 
     def __init__(self, analysis: object) -> None:
         pass
@@ -54,7 +54,7 @@ def test_a_touched_transcript_is_one_session_parsed_again(filled: Lab) -> None:
     filled.touch("text/S3.xml")
     run = filled.run()
     assert run.computed("parsed_transcripts") == (0, 1, 0)
-    # The words are the same, so nothing that depends on them is computed.
+    # The words are the same, so nothing that depends on them is computed again.
     assert run.computed("text_features") == (0, 0, 0)
     assert filled.versions() == before
 
@@ -88,7 +88,7 @@ def test_a_removed_session_leaves_tables_and_current_version(filled: Lab) -> Non
 
 def test_moving_the_raw_folder_computes_nothing(filled: Lab) -> None:
     elsewhere = filled.folder / "elsewhere"
-    shutil.copytree(filled.raw, elsewhere)  # as to another disk: other inodes, the same times
+    shutil.copytree(filled.raw, elsewhere)  # like a move to another disk: other inodes, the same times
     run = filled.run(raw=elsewhere)
     assert run.success
     assert [run.computed(stage) for stage in STAGES] == [(0, 0, 0)] * 3
@@ -209,7 +209,7 @@ def test_changed_metadata_reach_the_datasets(filled: Lab) -> None:
     assert filled.versions()["ad_vs_hc"] != before["ad_vs_hc"]
 
 
-def test_what_another_run_committed_since_does_not_count_against_a_stage(
+def test_a_later_commit_of_another_run_does_not_count_against_a_stage(
     filled: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_stage = feature_assets.run_stage

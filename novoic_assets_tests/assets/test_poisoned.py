@@ -1,4 +1,4 @@
-"""A corpus of which 5 % is broken in every way, with a recording of three hours, and a worker that is killed."""
+"""A corpus with 5 % of its files broken in every way, a recording of three hours, and a killed worker."""
 
 import csv
 import os
@@ -20,7 +20,7 @@ from novoic_assets_tests.processes import finish, materialize, wait_until, worke
 
 pytestmark = pytest.mark.slow
 
-CLEAN = 260  # sessions; with the others that is some 600 files, of which 31 are broken or missing
+CLEAN = 260  # sessions; with the other sessions about 600 files, of which 31 are broken or missing
 LONG = "three hours"
 LONG_PATIENT = "patient of three hours"
 LONG_RATE = 48_000  # Hz, at 24 bits: enough to be worth worker processes
@@ -29,7 +29,7 @@ TABLES = ("transcripts", "text_features", "audio_features")
 
 @dataclass(frozen=True)
 class Poisoned:
-    """The lab after its run, a lab that saw none but the clean sessions, and the bad files that could be read."""
+    """The lab after its run, a lab with only the clean sessions, and the bad files that are readable."""
 
     lab: Lab
     clean: Lab
@@ -58,7 +58,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Poisoned:
     (lab.raw / "text" / "text_deleted.xml").unlink()
     (lab.raw / "audio" / "audio_deleted.wav").unlink()
     with materialize(lab, lab.raw, "--select", "not group:raw", NOVOIC_WORKERS="2") as process:
-        # No stage but the audio's is worth worker processes, and none but the long recording takes a worker this long.
+        # Only the audio stage is worth worker processes, and only the long recording takes a worker this long.
         wait_until(lambda: max(workers_of(process).values(), default=0.0) >= 3, process)
         workers = workers_of(process)
         assert len(workers) == 2, process.communicate()[0]
@@ -66,7 +66,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Poisoned:
         wait_until(lambda: bool(workers_of(process).keys() - workers), process)
         assert process.poll() is None, "no other worker came in the place of the one that was killed"
         finish(process)
-    # Root may read whatever is locked.
+    # Root can read locked files.
     return Poisoned(lab, clean, frozenset(path.stem for path in locked if os.access(path, os.R_OK)))
 
 
@@ -77,7 +77,7 @@ def add_three_hours(lab: Lab) -> None:
 
 
 def add_metadata(lab: Lab, corpus: Path) -> None:
-    """Add the patients of the clean corpus and of the long recording to those of the broken sessions."""
+    """Add the patients of the clean corpus and of the long recording to the patients of the broken sessions."""
     with (corpus / "metadata.csv").open(encoding="utf-8") as file:
         lines = [",".join(row[name] for name in METADATA_HEADER) for row in csv.DictReader(file)]
     with (lab.raw / "metadata.csv").open("a", encoding="utf-8") as file:
@@ -85,7 +85,7 @@ def add_metadata(lab: Lab, corpus: Path) -> None:
 
 
 def refused(reasons: dict[str, Reason], poisoned: Poisoned) -> dict[str, Reason]:
-    """The sessions with a bad file, and what is to be said of them."""
+    """The sessions with a bad file, and their expected reasons."""
     return {session: reason for session, reason in reasons.items() if session not in poisoned.readable}
 
 
@@ -110,7 +110,7 @@ def test_every_session_has_the_outcome_that_its_files_deserve(poisoned: Poisoned
 
 @pytest.mark.parametrize("table", TABLES)
 def test_the_clean_sessions_have_the_rows_of_a_clean_corpus(poisoned: Poisoned, table: str) -> None:
-    # As text, in which one NaN equals another.
+    # Compare as text, in which NaN equals NaN.
     expected = {row["session"]: repr(row) for row in poisoned.clean.all_rows()[table]}
     found = {row["session"]: repr(row) for row in poisoned.lab.all_rows()[table]}
     assert len(expected) == CLEAN

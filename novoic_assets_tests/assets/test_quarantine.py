@@ -1,4 +1,4 @@
-"""Bad input costs the session it belongs to, says why, and costs no other."""
+"""Bad input costs its own session, with a reason, and no other."""
 
 import io
 import re
@@ -35,7 +35,7 @@ BOMB = (
 )
 EXTERNAL = '<?xml version="1.0"?><!DOCTYPE root [<!ENTITY x SYSTEM "file:///etc/hostname">]><root>&x;</root>'
 
-# A name that a query, a pattern, a console or a path could trip over.
+# A name that could break a query, a pattern, a console or a path.
 ODD = "O'Neill 50% #1 é [red]"
 
 GOOD = ("good", ODD, "flac", "ogg", "upper")
@@ -87,7 +87,7 @@ def encoded(seconds: float = 2.0, values: dict[int, float] | None = None, **sett
 
 
 def fill(lab: Lab) -> None:
-    """A session for each way to be refused, each of its own patient, and good ones between them."""
+    """Make one session for each reason for refusal, each with its own patient, and good sessions between them."""
     text, audio = lab.raw / "text", lab.raw / "audio"
     patients = []
 
@@ -188,7 +188,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 
 def _lock(patch: pytest.MonkeyPatch) -> None:
-    """Let two files be denied, as to somebody without permission; whoever runs the tests may be root."""
+    """Deny access to two files, as if without permission; file modes would not stop tests that run as root."""
     read = Storage._range
 
     def deny(self: Storage, path: str, start: int, end: int) -> object:
@@ -248,7 +248,7 @@ def test_good_sessions_in_any_format_come_through(done: Done, session: str) -> N
 def test_everything_in_is_ok_or_quarantined(done: Done) -> None:
     failed = {name for _, name in done.rest.failed_checks()}
     assert failed.isdisjoint({"reconciled", "lengths", "finite", "flow_reconciled"})
-    # More than one file of a session is one input: the session.
+    # A session with several files is one input.
     files = len(GOOD) + len(TRANSCRIPTS) + len(RECORDINGS) + len(METADATA) + 2  # … and no_row and unheard
     for asset, table, inputs in (
         ("parsed_transcripts", "transcripts", files),

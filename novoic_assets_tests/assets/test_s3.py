@@ -21,7 +21,7 @@ from novoic_assets_tests.weed import SeaweedFS
 SESSIONS = 40
 
 
-# What a lab sees
+# Results of a lab in a bucket
 
 
 def test_a_lab_in_a_bucket_publishes_what_a_lab_in_a_folder_does(bucket_lab: BucketLab, lab: Lab) -> None:
@@ -63,17 +63,17 @@ def test_the_challenge_in_a_bucket_has_the_versions_of_the_challenge_in_a_folder
         assert len(load_dataset("ad_vs_hc", bucket_lab.store_root).y) == 156
 
 
-def test_nothing_that_a_run_says_names_a_bucket_or_what_is_in_it(bucket_lab: BucketLab) -> None:
+def test_a_run_reports_neither_the_name_nor_the_content_of_a_bucket(bucket_lab: BucketLab) -> None:
     bucket_lab.fill(2)
     (bucket_lab.raw / "audio" / "S1.wav").write_bytes(b"no audio")
     bucket_lab.upload()
     run = bucket_lab.run()
-    told = "\n".join(str(event) for event in run.result.all_events if not event.is_step_start)
-    assert bucket_lab.url.rsplit("/", 1)[1] not in told
-    assert "S1.wav" not in told
+    reported = "\n".join(str(event) for event in run.result.all_events if not event.is_step_start)
+    assert bucket_lab.url.rsplit("/", 1)[1] not in reported
+    assert "S1.wav" not in reported
 
 
-# What must never be taken for an empty listing
+# Failures that must never count as an empty listing
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_an_emptied_folder_of_the_bucket_removes_nothing_and_says_so(filled: Buc
     assert filled.content() == before
 
 
-def test_a_bucket_that_lost_half_its_sessions_needs_somebodys_word(filled: BucketLab) -> None:
+def test_a_bucket_that_lost_half_its_sessions_needs_confirmation(filled: BucketLab) -> None:
     before = filled.content()
     for number in range(6):
         (filled.raw / "text" / f"S{number}.xml").unlink()
@@ -137,7 +137,7 @@ def test_spark_reads_recordings_from_a_bucket(filled: BucketLab) -> None:
     for number in range(4):
         filled.add_session(f"N{number}", f"P{number}", seed=50 + number)
     filled.upload()
-    # In a process of its own, whose Spark knows the credentials from its start.
+    # In a separate process, whose Spark has the credentials from the start.
     with materialize(filled, filled.raw_root, NOVOIC_SPARK_MASTER="local[2]") as process:
         finish(process)
     assert len(filled.all_rows()["audio_features"]) == 14
@@ -145,7 +145,7 @@ def test_spark_reads_recordings_from_a_bucket(filled: BucketLab) -> None:
     assert filled.content() != before
 
 
-# A service that goes away, and two runs at once
+# An interrupted service, and two runs at once
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def first_commit(lab: BucketLab, table: str) -> Callable[[], bool]:
-    """Whether the first rows of a table are there; later stages are still to come then."""
+    """Return whether a table has its first rows; later stages have not started yet then."""
     log = Storage(lab.store_root, "NOVOIC_STORE")
     return lambda: log.stat(f"restricted/tables/{table}/_delta_log/{1:020}.json") is not None
 
@@ -221,7 +221,7 @@ def test_two_runs_at_once_in_a_bucket_end_as_one(
     with (
         materialize(bucket_lab, bucket_lab.raw_root, home=tmp_path / "first") as first,
         materialize(bucket_lab, bucket_lab.raw_root, home=tmp_path / "second") as second,
-        ThreadPoolExecutor(2) as readers,  # both are listened to, so that neither waits for room in its pipe
+        ThreadPoolExecutor(2) as readers,  # read both outputs, so that neither process waits for space in its pipe
     ):
         results = list(readers.map(ended, (first, second)))
     assert [status for status, _ in results] == [0, 0], results

@@ -1,4 +1,4 @@
-"""The whole graph on Spark: as on the process pool, spread over executors, and with executor or driver killed."""
+"""The whole graph on Spark: equal to the process pool, spread over executors, and with a killed executor or driver."""
 
 import json
 import logging
@@ -28,8 +28,8 @@ pytestmark = [
     needs("java"),
 ]
 
-SESSIONS = 300  # two cores compute them in one chunk a stage
-LONG = 24  # sessions whose recordings are long; the last of all, so that a second chunk takes a while
+SESSIONS = 300  # two cores compute them in one chunk per stage
+LONG = 24  # sessions with long recordings; they come last, so that a second chunk takes a while
 LONG_HOURS = 0.1
 BROKEN = {"SYN00003": Reason.UNREADABLE_AUDIO, "SYN00004": Reason.TRANSCRIPT_REFUSED, "SYN00005": Reason.NO_AUDIO}
 ON_LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pool:
-    """A corpus, and what the process pool makes of it."""
+    """A corpus, and its result on the process pool."""
 
     raw: Path
     content: Content
@@ -80,7 +80,7 @@ def on_spark(master: str, settings: Mapping[str, str] | None = None) -> dict[str
 
 
 def logging_to(events: Path) -> dict[str, str]:
-    """Spark's settings for an event log that can be read as text."""
+    """Spark's settings for an event log in plain text."""
     return {
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": events.as_uri(),
@@ -90,7 +90,7 @@ def logging_to(events: Path) -> dict[str, str]:
 
 
 def logged(events: Path, name: str) -> Iterator[dict[str, Any]]:
-    """The events of a name that Spark logged."""
+    """Yield the logged events of Spark that have a name."""
     for path in events.rglob("*"):
         if path.is_file():
             for line in path.read_text().splitlines():
@@ -122,7 +122,7 @@ def test_on_a_cluster_they_are_too_and_the_work_is_spread_evenly(
         for event in logged(events, "TaskEnd")
         if step.start_time <= event["Task Info"]["Launch Time"] / 1000 <= step.end_time
     ]
-    assert len(tasks) == 16  # eight a core
+    assert len(tasks) == 16  # eight per core
     took: Counter[str] = Counter()
     for task in tasks:
         assert task["Task End Reason"]["Reason"] == "Success"
@@ -138,7 +138,7 @@ def test_on_a_cluster_they_are_too_and_the_work_is_spread_evenly(
 def test_an_executor_that_is_killed_while_audio_is_computed_changes_nothing(
     pool: Pool, lab: Lab, spark_master: str, events: Path
 ) -> None:
-    # Without a pause between updates, Spark tells of each task that it starts.
+    # Without a pause between updates, Spark reports each task that it starts.
     settings = {"spark.ui.liveUpdate.period": "0", **logging_to(events)}
     with ThreadPoolExecutor(1) as aside:
         killing = aside.submit(kill_executor_in_the_audio_stage, lab)
@@ -153,7 +153,7 @@ def test_an_executor_that_is_killed_while_audio_is_computed_changes_nothing(
 
 def kill_executor_in_the_audio_stage(lab: Lab) -> None:
     """Kill an executor while both are busy with audio."""
-    wait_until(commit(lab, "audio_features", 0).exists)  # when the stage begins, and those before it have ended
+    wait_until(commit(lab, "audio_features", 0).exists)  # the stage begins and the earlier ones have ended
     context = SparkContext._active_spark_context
     assert context is not None
     first, _ = executors(int(context.getConf().get("spark.driver.port")))
@@ -170,8 +170,8 @@ def kill_executor_in_the_audio_stage(lab: Lab) -> None:
 def test_a_driver_that_is_killed_is_taken_up_by_the_next_run(
     pool: Pool, tmp_path: Path, instance: dg.DagsterInstance, spark_master: str
 ) -> None:
-    # A chunk holds 250 sessions for each core that Spark says it has: so there are two. And what a driver
-    # that is killed leaves behind lies where it is cleared away.
+    # A chunk holds 250 sessions for each core that Spark reports, so a parallelism of 1 gives two chunks. A killed
+    # driver leaves files behind, so put them into a folder that the test removes.
     options = f"spark.default.parallelism 1\nspark.driver.extraJavaOptions -Djava.io.tmpdir={tmp_path}\n"
     (tmp_path / "spark-defaults.conf").write_text(options)
     settings = {
@@ -192,7 +192,7 @@ def test_a_driver_that_is_killed_is_taken_up_by_the_next_run(
     assert run.success, run.failures()
     assert run.computed("audio_features") == (SESSIONS - done, 0, 0)
     lines = [entry.user_message for entry in instance.all_logs(run.result.run_id)]
-    assert f"{done:,} sessions were done already, {SESSIONS - done:,} are to do" in lines
+    assert f"{done:,} sessions are already done, {SESSIONS - done:,} are left to do" in lines
     assert lab.content() == pool.content
 
 

@@ -1,4 +1,4 @@
-"""What the datasets' assets publish, refuse to publish, take back and say of it."""
+"""The assets of datasets: what they publish, refuse to publish, withdraw and report."""
 
 import base64
 import io
@@ -41,7 +41,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lab, Run]:
 
 
 def older(lab: Lab) -> None:
-    """Make everybody 60 or older."""
+    """Set every age to 60 or older."""
     for patient, row in lab.rows.items():
         _, age, *rest = row.split(",")
         lab.rows[patient] = ",".join([patient, str(max(60, int(age))), *rest])
@@ -65,7 +65,7 @@ def test_an_empty_cohort_publishes_nothing_warns_and_fails_nobody(lab: Lab) -> N
     assert "| excluded: age | 4 |" in metadata["flow"]
 
 
-def test_the_pointer_of_a_cohort_that_becomes_empty_is_taken_back_and_comes_again(lab: Lab) -> None:
+def test_the_pointer_of_a_cohort_that_becomes_empty_is_withdrawn_and_returns(lab: Lab) -> None:
     lab.fill(4)
     rows = dict(lab.rows)
     assert lab.run().success
@@ -148,7 +148,7 @@ def test_the_findings_are_of_what_was_written(lab: Lab, monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
-def test_a_dataset_says_what_it_is(first: tuple[Lab, Run], dataset: str) -> None:
+def test_a_dataset_describes_itself(first: tuple[Lab, Run], dataset: str) -> None:
     lab, run = first
     pointer, metadata = lab.current(dataset), run.metadata(dataset)
     assert metadata["dagster/row_count"] == pointer["flow"]["included"]
@@ -173,7 +173,7 @@ def test_the_picture_is_a_png_in_markdown(first: tuple[Lab, Run]) -> None:
     assert match
     picture = imread(io.BytesIO(base64.b64decode(match[1], validate=True)), format="png")
     assert picture.shape[0] > 100
-    assert np.ptp(picture[..., :3]) > 0.5  # something is drawn
+    assert np.ptp(picture[..., :3]) > 0.5  # the picture is not blank
 
 
 def test_after_a_run_every_asset_was_made_from_what_its_upstream_assets_hold(lab: Lab) -> None:
@@ -185,7 +185,7 @@ def test_after_a_run_every_asset_was_made_from_what_its_upstream_assets_hold(lab
         assert lab.run(instance=instance).success
         assert {name: _tags(instance, name)["dagster/data_version"] for name in UPSTREAM} == versions
         lab.add_session("S3", "P3", words="something else entirely", seed=3)
-        # Only the stage that was run has moved, and its downstream assets can tell.
+        # Only the stage that ran has a new version, and its downstream assets detect it.
         assert lab.run(instance=instance, select=["raw_transcripts", "parsed_transcripts"]).success
         now = _tags(instance, "parsed_transcripts")["dagster/data_version"]
         assert _tags(instance, "text_features")["dagster/input_data_version/parsed_transcripts"] != now
@@ -215,18 +215,18 @@ def test_covariates_are_chosen_in_the_run_config_and_are_part_of_the_version(lab
 
     run = lab.run(resources={"publishing": {"config": {"covariates": "mmse, age"}}})
     assert run.success
-    asked = load_dataset("ad_vs_hc", lab.store)
-    assert set(asked.covariates) == {"age", "mmse"}
-    assert sorted(asked.covariates["mmse"]) == [27, 27, 29, 29]
-    assert asked.version != usual.version
-    np.testing.assert_array_equal(asked.X_text, usual.X_text)
+    chosen = load_dataset("ad_vs_hc", lab.store)
+    assert set(chosen.covariates) == {"age", "mmse"}
+    assert sorted(chosen.covariates["mmse"]) == [27, 27, 29, 29]
+    assert chosen.version != usual.version
+    np.testing.assert_array_equal(chosen.X_text, usual.X_text)
 
     run = lab.run(resources={"publishing": {"config": {"covariates": "age,speakerid"}}})
     assert set(run.failures()) == set(DATASETS)
     assert set(run.failures().values()) == {
         "NOVOIC_COVARIATES names an unknown column; it takes any of age, gender, mmse"
     }
-    assert lab.current("ad_vs_hc")["version"] == asked.version
+    assert lab.current("ad_vs_hc")["version"] == chosen.version
 
 
 def test_mmse_is_published_only_on_request(first: tuple[Lab, Run]) -> None:
@@ -248,7 +248,7 @@ CARD_POINT = {ENTRY_POINTS: {"card": "lab_card:CARD"}}
 
 
 def _published(lab: Lab) -> dict[str, tuple[bytes, int]]:
-    """The files below `training_data`: their bytes, and what would change if they were written again."""
+    """The files below `training_data`: their bytes, and what another write would change."""
     below = lab.store / "training_data"
     return {
         path.relative_to(below).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
@@ -372,4 +372,4 @@ def test_the_challenge_corpus_runs_untouched(challenge: Path, tmp_path: Path) ->
         heard = load_dataset("ad_vs_hc", lab.store, speaker="all", families=["pitch", "formants", "lexical"])
     assert set(heard.reasons[np.unique(heard.reason_audio)]) == {"inaudible"}
     words = heard.X_text[:, heard.text_names.tolist().index("n_words")]
-    assert words.tolist() == [8.0] * 156  # of the ten two are punctuation
+    assert words.tolist() == [8.0] * 156  # two of the ten are punctuation

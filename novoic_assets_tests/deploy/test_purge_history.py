@@ -132,4 +132,4 @@ def test_the_command_says_where_there_is_no_history(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr == "novoic: there is no history here; go where dagster.yaml is, or set DAGSTER_HOME\n"
+    assert done.stderr == "novoic: no history found; change to the folder of dagster.yaml, or set DAGSTER_HOME\n"

@@ -101,7 +101,7 @@ def test_a_page_without_the_marks_is_left_alone(tmp_path: Path, content: str | N
         page.write_text(content)
     done = novoic("--into", str(page))
     assert done.returncode == 1
-    assert done.stderr.startswith("novoic: --into takes a page")
+    assert done.stderr.startswith("novoic: --into cannot rewrite this page")
     assert content is None or page.read_text() == content
 
 

@@ -1,4 +1,4 @@
-"""A lab with a Dagster history, and ticks of the real sensor over it, for the tests of this folder."""
+"""A lab with a Dagster history, and ticks of the real sensor over it, for the tests in this folder."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from novoic_assets.resources.configured import ArrivalResource, RawDataResource,
 from novoic_assets_tests.lab import Lab, Run
 
 CANARY = "zqcanary"  # in the name of every session and patient
-SESSIONS = 8  # of a lab in which everything is done
+SESSIONS = 8  # of a lab with nothing left to do
 HOUR = 3600.0
 
 
@@ -30,11 +30,11 @@ class Automated:
     cursor: str | None = None
 
     def sensor(self) -> dg.SensorDefinition:
-        """The sensor."""
+        """Return the sensor under test."""
         return defs.resolve_sensor_def("new_data")
 
     def resources(self) -> dict[str, Any]:
-        """What it needs."""
+        """Return the resources of the sensor."""
         return {
             "raw": RawDataResource(root=self.lab.raw_root),
             "store": StoreResource(root=self.lab.store_root),
@@ -42,29 +42,29 @@ class Automated:
         }
 
     def tick(self) -> Any:
-        """What the sensor asks for now; nothing of it is personal."""
+        """Evaluate the sensor, and check that its result contains nothing personal."""
         with dg.build_sensor_context(instance=self.instance, cursor=self.cursor, resources=self.resources()) as context:
             ticked = self.sensor().evaluate_tick(context)
         self.cursor = ticked.cursor
-        told = [ticked.skip_message, ticked.cursor, *((r.run_config, r.tags) for r in ticked.run_requests)]
-        assert CANARY not in str(told).lower()
+        content = [ticked.skip_message, ticked.cursor, *((r.run_config, r.tags) for r in ticked.run_requests)]
+        assert CANARY not in str(content).lower()
         assert len(self.cursor or "") < 300
         return ticked
 
-    def asks(self) -> bool:
-        """Whether a tick asks for a run, without running it."""
+    def requests_run(self) -> bool:
+        """Return whether a tick requests a run, without running it."""
         requests = self.tick().run_requests
         assert all(request.run_key is None for request in requests)
         return len(requests) == 1
 
     def skips(self) -> str:
-        """Why a tick asks for none."""
+        """Return why a tick requests no run."""
         ticked = self.tick()
         assert not ticked.run_requests
         return str(ticked.skip_message)
 
     def run(self) -> Run:
-        """Run what a tick asks for."""
+        """Run the request of a tick."""
         (request,) = self.tick().run_requests
         return self.execute(request)
 
@@ -83,13 +83,13 @@ class Automated:
         return Run(result)
 
     def age(self, seconds: float = HOUR, path: str = ".") -> None:
-        """Have a file, or all below a folder, been changed so many seconds ago."""
+        """Set the age of a file, or of all files below a folder, in seconds."""
         top = self.lab.raw / path
         for file in [top] if top.is_file() else [file for file in top.rglob("*") if file.is_file()]:
             os.utime(file, (time.time() - seconds,) * 2)
 
     def add(self, name: str, age: float = HOUR, halves: tuple[str, ...] = ("text", "audio")) -> None:
-        """Another session of a known patient."""
+        """Add another session of a known patient."""
         session = f"{CANARY}{name}"
         self.lab.add_session(session, f"{CANARY}P1", seed=9)
         for half, extension in (("text", "xml"), ("audio", "wav")):
@@ -100,7 +100,7 @@ class Automated:
                 (self.lab.raw / path).unlink()
 
     def begin(self, status: str, job: str = MATERIALIZE_ALL, assets: tuple[str, ...] = ()) -> dg.DagsterRun:
-        """A run that stays in the history as it is."""
+        """Add a run to the history that keeps its status."""
         origin = RemoteJobOrigin(RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("here"), "repository"), job)
         return create_run_for_test(
             self.instance,
@@ -116,19 +116,19 @@ class Automated:
 
 
 def history(folder: Path) -> dg.DagsterInstance:
-    """A Dagster instance that keeps its history in a folder."""
+    """Return a Dagster instance that keeps its history in a folder."""
     folder.mkdir(exist_ok=True)
     return dg.DagsterInstance.local_temp(str(folder))
 
 
 def fails(automated: Automated) -> str:
-    """All that Dagster would store of a tick that fails."""
-    cursor, told = automated.cursor, ""
+    """Return everything that Dagster would store for a failing tick, and check that nothing in it is personal."""
+    cursor, stored = automated.cursor, ""
     try:
         automated.tick()
     except dg.Failure:
-        told = serializable_error_info_from_exc_info(sys.exc_info()).to_string()
+        stored = serializable_error_info_from_exc_info(sys.exc_info()).to_string()
     assert automated.cursor == cursor
-    assert CANARY not in told.lower()
-    assert str(automated.lab.folder) not in told
-    return told
+    assert CANARY not in stored.lower()
+    assert str(automated.lab.folder) not in stored
+    return stored

@@ -11,7 +11,7 @@ from novoic_assets_tests.sensors.automated import CANARY, SESSIONS, Automated, h
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lab that was filled and materialized by the sensor's first run, with the history of that."""
+    """A filled lab after the sensor's first run, with the history of that run."""
     folder = tmp_path_factory.mktemp("template")
     lab = Lab(folder / "lab")
     for index in range(SESSIONS):

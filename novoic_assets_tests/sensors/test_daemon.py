@@ -18,7 +18,7 @@ from novoic_assets_tests.weed import SeaweedFS
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 180.0  # s until a test gives up on something that has to happen
+PATIENCE = 180.0  # s that a test waits for an expected event
 DATASETS = ("ad_vs_hc", "ad_mci_vs_hc", "ad_vs_hc_under_60")
 SESSIONS = 8
 QUICK = {"NOVOIC_SENSOR_SECONDS": "2", "NOVOIC_SETTLE_SECONDS": "2"}
@@ -36,7 +36,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
 
 
 def sessions_in(lab: Lab) -> set[int]:
-    """With how many sessions the flow of each dataset begins."""
+    """Return the number of sessions at the start of each dataset's flow."""
     if not lab.tables.storage.has_folder("."):
         return set()
     pointers = [lab.current(name) for name in DATASETS]
@@ -44,7 +44,7 @@ def sessions_in(lab: Lab) -> set[int]:
 
 
 def runs(address: str) -> list[str]:
-    """The status of each run."""
+    """Return the status of each run."""
     query = json.dumps({"query": "{ runsOrError { ... on Runs { results { status } } } }"}).encode()
     request = urllib.request.Request(f"{address}/graphql", query, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
@@ -52,7 +52,7 @@ def runs(address: str) -> list[str]:
 
 
 def wait_for_rest(address: str) -> None:
-    """Wait until all runs have ended, and for some ticks after that."""
+    """Wait until all runs have ended, and then for some ticks."""
     wait_until(lambda: set(runs(address)) == {"SUCCESS"}, "the end of all runs")
     time.sleep(10.0)
 

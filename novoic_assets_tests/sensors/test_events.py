@@ -1,4 +1,4 @@
-"""What a message says is told from whatever bytes it has."""
+"""Every message is classified, whatever bytes it has."""
 
 import json
 from datetime import UTC, datetime
@@ -27,7 +27,7 @@ JSON = st.recursive(
 
 
 def record(key: str, event: str = "ObjectCreated:Put", bucket: str = BUCKET) -> dict[str, Any]:
-    """One record as AWS writes it; the fields that nobody reads are left out."""
+    """One record as AWS writes it, without the fields that nobody reads."""
     return {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -45,14 +45,14 @@ def aws(*keys: str, **fields: str) -> bytes:
 
 
 def minio(key: str, event: str = "s3:ObjectCreated:Put") -> bytes:
-    """As MinIO writes it: the event's name with `s3:`, the slashes of the key encoded too."""
+    """As MinIO writes it: the event's name starts with `s3:`, and the slashes of the key are encoded too."""
     entry = record(key, event)
     entry["s3"]["object"]["key"] = quote_plus(key)
     return json.dumps({"EventName": event, "Key": f"{BUCKET}/{key}", "Records": [entry]}).encode()
 
 
 def bridge(key: str, what: str = "Object Created") -> bytes:
-    """As EventBridge writes it: the key as it is."""
+    """As EventBridge writes it: the key is not encoded."""
     detail = {"version": "0", "bucket": {"name": BUCKET}, "object": {"key": key, "size": 4}}
     return json.dumps({"version": "0", "detail-type": what, "source": "aws.s3", "detail": detail}).encode()
 
@@ -67,7 +67,7 @@ def read(
 @pytest.mark.parametrize(
     "path", ["metadata.csv", "text/S001.xml", "audio/S001.wav", "audio/a site/S 1+2 ä.WAV", "text/100%25.xml"]
 )
-def test_a_file_of_the_raw_data_is_relevant_whoever_tells_of_it(write: Any, path: str) -> None:
+def test_a_file_of_the_raw_data_is_relevant_whoever_reports_it(write: Any, path: str) -> None:
     assert read(write(f"{PREFIX}/{path}")) == MessageKind.RELEVANT
 
 
@@ -106,7 +106,7 @@ def test_another_bucket_is_other_and_an_empty_prefix_is_the_whole_bucket() -> No
         ("ObjectRemoved:Delete", MessageKind.RELEVANT),
         ("LifecycleExpiration:Delete", MessageKind.RELEVANT),
         ("s3:ObjectLifecycle:Expiration:Current", MessageKind.RELEVANT),
-        # A run reads the files: that must not start the next.
+        # A run reads the files, which must not start the next run.
         ("s3:ObjectAccessed:Get", MessageKind.OTHER),
         ("s3:ObjectAccessed:Head", MessageKind.OTHER),
         ("ObjectTagging:Put", MessageKind.OTHER),
@@ -116,7 +116,7 @@ def test_what_changes_no_file_is_other(event: str, kind: MessageKind) -> None:
     assert read(aws(f"{PREFIX}/metadata.csv", event=event)) == kind
 
 
-def test_eventbridge_tells_of_other_things_too() -> None:
+def test_eventbridge_reports_other_events_too() -> None:
     assert read(bridge(f"{PREFIX}/metadata.csv", "Object Deleted")) == MessageKind.RELEVANT
     assert read(bridge(f"{PREFIX}/metadata.csv", "Object Tags Added")) == MessageKind.OTHER
 
@@ -163,7 +163,7 @@ def test_a_message_without_a_session_is_malformed(value: bytes) -> None:
     assert read(value) == MessageKind.MALFORMED
 
 
-def test_a_folder_takes_no_word_from_a_bucket() -> None:
+def test_events_of_a_bucket_do_not_concern_a_folder() -> None:
     assert read(aws("metadata.csv"), bucket=None, prefix="") == MessageKind.OTHER
 
 
@@ -186,7 +186,7 @@ def test_a_folder_takes_no_word_from_a_bucket() -> None:
         b"1" * 10_000,
     ],
 )
-def test_what_is_no_event_is_malformed(value: bytes | None) -> None:
+def test_an_unknown_message_is_malformed(value: bytes | None) -> None:
     assert read(value) == MessageKind.MALFORMED
 
 

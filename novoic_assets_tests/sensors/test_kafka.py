@@ -1,6 +1,6 @@
-"""The sensor looks when the topic gives it a reason to, and a message is done once its run was asked for.
+"""The sensor looks when the topic gives it a reason, and a message is done once its run was requested.
 
-A tick is the real sensor's on a real broker, and a run the real job's.
+Ticks evaluate the real sensor on a real broker, and runs execute the real job.
 """
 
 import json
@@ -26,8 +26,8 @@ NEVER_MIND = {"Event": "s3:TestEvent"}
 
 
 @dataclass
-class Told(Automated):
-    """A lab whose topic tells of new data."""
+class Streamed(Automated):
+    """A lab whose topic reports new data."""
 
     kafka: Broker = field(kw_only=True)
 
@@ -37,36 +37,36 @@ class Told(Automated):
     def resources(self) -> dict[str, Any]:
         return super().resources() | {"kafka": KafkaResource(servers=self.kafka.address, topic="events")}
 
-    def tell(self, *messages: Any) -> None:
-        """Publish messages: JSON, or bytes as they are."""
+    def publish(self, *messages: Any) -> None:
+        """Publish messages: objects as JSON, and bytes unchanged."""
         values = [message if isinstance(message, bytes) else json.dumps(message).encode() for message in messages]
         self.kafka.publish("events", values)
 
     def offset(self) -> int:
-        """Where the sensor goes on in the topic."""
+        """The next offset that the sensor reads in the topic."""
         return json.loads(self.cursor or "")["offsets"]["0"]
 
 
 def session(name: str) -> dict[str, str]:
-    """A recorder's message."""
+    """Return a recorder's message."""
     return {"session": f"{CANARY}{name}"}
 
 
 @pytest.fixture
-def told(template: Path, tmp_path: Path) -> Iterator[Told]:
-    """A lab of one's own in which everything is done, and whose sensor has read all that the topic had."""
+def streamed(template: Path, tmp_path: Path) -> Iterator[Streamed]:
+    """A separate lab with nothing left to do, whose sensor has read the whole topic."""
     shutil.copytree(template, tmp_path, dirs_exist_ok=True)
     with history(tmp_path / "history") as instance, broker(tmp_path / "broker") as kafka:
         kafka.create_topic("events")
-        started = Told(Lab(tmp_path / "lab"), instance, kafka=kafka)
-        started.tell(session("before"))
+        started = Streamed(Lab(tmp_path / "lab"), instance, kafka=kafka)
+        started.publish(session("before"))
         started.cursor = json.dumps({"offsets": {"0": 1}, "until": None, "tried": None})
         yield started
 
 
 @pytest.fixture
 def wait(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Put the sensor's clock forward by so many seconds from now."""
+    """Set the sensor's clock forward by some seconds from now."""
 
     def forward(seconds: float) -> None:
         later = datetime.now(UTC) + timedelta(seconds=seconds)
@@ -76,93 +76,91 @@ def wait(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.slow
-def test_a_burst_is_one_run(told: Told) -> None:
-    told.add("new1")
-    told.add("new2")
-    assert NO_REASON in told.skips()
-    told.tell(*[session("new1"), session("new2"), b"\0 no message", NEVER_MIND] * 50)
-    run = told.run()
+def test_a_burst_is_one_run(streamed: Streamed) -> None:
+    streamed.add("new1")
+    streamed.add("new2")
+    assert NO_REASON in streamed.skips()
+    streamed.publish(*[session("new1"), session("new2"), b"\0 no message", NEVER_MIND] * 50)
+    run = streamed.run()
     assert run.success, run.failures()
     assert run.computed("audio_features") == (2, 0, 0)
-    assert told.offset() == 201
-    assert told.skips() == "messages: 0 relevant, 0 other, 0 malformed; nothing is new"
+    assert streamed.offset() == 201
+    assert streamed.skips() == "messages: 0 relevant, 0 other, 0 malformed; nothing is new"
 
 
-def test_what_is_none_of_ours_is_counted_and_gives_no_reason_to_look(told: Told) -> None:
-    told.add("new")
-    told.tell(NEVER_MIND, NEVER_MIND, b"no message")
-    assert told.skips() == f"messages: 0 relevant, 2 other, 1 malformed; {NO_REASON}"
-    assert told.offset() == 4
+def test_irrelevant_messages_are_counted_and_give_no_reason_to_look(streamed: Streamed) -> None:
+    streamed.add("new")
+    streamed.publish(NEVER_MIND, NEVER_MIND, b"no message")
+    assert streamed.skips() == f"messages: 0 relevant, 2 other, 1 malformed; {NO_REASON}"
+    assert streamed.offset() == 4
 
 
 @pytest.mark.parametrize("cursor", [None, '{"offsets": 1}', '{"state": "a", "attempts": 1, "asked": 0}'])
-def test_the_first_tick_looks_and_reads_no_history(told: Told, cursor: str | None) -> None:
-    told.cursor = cursor
-    assert told.skips() == "messages: 0 relevant, 0 other, 0 malformed; nothing is new"
-    assert told.offset() == 1
-    told.cursor = cursor
-    told.add("new")
-    assert told.asks()
+def test_the_first_tick_looks_and_reads_no_history(streamed: Streamed, cursor: str | None) -> None:
+    streamed.cursor = cursor
+    assert streamed.skips() == "messages: 0 relevant, 0 other, 0 malformed; nothing is new"
+    assert streamed.offset() == 1
+    streamed.cursor = cursor
+    streamed.add("new")
+    assert streamed.requests_run()
 
 
-def test_while_a_run_is_going_the_topic_waits(told: Told) -> None:
-    told.add("new")
-    run = told.begin("STARTED")
-    told.tell(session("new"))
-    assert told.skips() == "the topic waits; a run is waiting or going"
-    assert told.offset() == 1
-    told.instance.report_run_canceled(run)
-    assert told.asks()
-    assert told.offset() == 2
+def test_while_a_run_is_in_progress_the_topic_waits(streamed: Streamed) -> None:
+    streamed.add("new")
+    run = streamed.begin("STARTED")
+    streamed.publish(session("new"))
+    assert streamed.skips() == "the topic waits; a run is queued or in progress"
+    assert streamed.offset() == 1
+    streamed.instance.report_run_canceled(run)
+    assert streamed.requests_run()
+    assert streamed.offset() == 2
 
 
-def test_messages_of_a_tick_that_failed_are_read_again(told: Told) -> None:
-    told.add("new")
-    told.tell(session("new"))
-    audio = told.lab.raw / "audio"
-    audio.rename(told.lab.raw / "away")
+def test_messages_of_a_tick_that_failed_are_read_again(streamed: Streamed) -> None:
+    streamed.add("new")
+    streamed.publish(session("new"))
+    audio = streamed.lab.raw / "audio"
+    audio.rename(streamed.lab.raw / "away")
     with pytest.raises(dg.Failure, match="has no folder 'audio'"):
-        told.tick()
-    assert told.offset() == 1
-    (told.lab.raw / "away").rename(audio)
-    assert told.asks()
-    assert told.offset() == 2
+        streamed.tick()
+    assert streamed.offset() == 1
+    (streamed.lab.raw / "away").rename(audio)
+    assert streamed.requests_run()
+    assert streamed.offset() == 2
 
 
-def test_what_was_told_of_before_it_came_is_looked_for_until_the_time_for_the_other_half_is_over(
-    told: Told, wait: Any
-) -> None:
-    told.tell(session("new"))
-    assert "nothing is new" in told.skips()
-    told.add("new", age=60, halves=("text",))
-    assert "1 wait for their other half" in told.skips()
+def test_a_reported_file_is_looked_for_until_the_time_for_the_other_half_is_over(streamed: Streamed, wait: Any) -> None:
+    streamed.publish(session("new"))
+    assert "nothing is new" in streamed.skips()
+    streamed.add("new", age=60, halves=("text",))
+    assert "1 wait for their other half" in streamed.skips()
     wait(HOUR)
-    assert told.asks()
-    told.cursor = json.dumps({**json.loads(told.cursor or ""), "tried": None})
-    assert NO_REASON in told.skips()
+    assert streamed.requests_run()
+    streamed.cursor = json.dumps({**json.loads(streamed.cursor or ""), "tried": None})
+    assert NO_REASON in streamed.skips()
 
 
-def test_a_run_that_left_work_undone_is_followed_by_another_without_a_message(told: Told, wait: Any) -> None:
-    told.add("new")
-    told.tell(session("new"))
-    assert told.asks()  # and nothing comes of it
-    assert "the last run left work undone" in told.skips()
+def test_a_run_that_left_work_undone_is_followed_by_another_without_a_message(streamed: Streamed, wait: Any) -> None:
+    streamed.add("new")
+    streamed.publish(session("new"))
+    assert streamed.requests_run()  # and nobody runs it
+    assert "the last run left work undone" in streamed.skips()
     wait(HOUR)
-    assert told.asks()
+    assert streamed.requests_run()
     wait(2 * HOUR)
-    assert told.asks()
+    assert streamed.requests_run()
 
 
-def test_a_topic_that_lost_its_messages_is_a_reason_to_look(told: Told) -> None:
-    told.add("new")
-    told.kafka.stop()
-    told.kafka.start()
-    told.kafka.create_topic("events")
-    assert told.asks()
-    assert told.offset() == 0
+def test_a_topic_that_lost_its_messages_is_a_reason_to_look(streamed: Streamed) -> None:
+    streamed.add("new")
+    streamed.kafka.stop()
+    streamed.kafka.start()
+    streamed.kafka.create_topic("events")
+    assert streamed.requests_run()
+    assert streamed.offset() == 0
 
 
-def test_a_bucket_tells_of_its_files(bucket_lab: BucketLab, instance: dg.DagsterInstance, tmp_path: Path) -> None:
+def test_a_bucket_reports_its_files(bucket_lab: BucketLab, instance: dg.DagsterInstance, tmp_path: Path) -> None:
     bucket_lab.fill(2)
     bucket_lab.upload()
     bucket, prefix = bucket_lab.raw_root.removeprefix("s3://").split("/", 1)
@@ -173,8 +171,10 @@ def test_a_bucket_tells_of_its_files(bucket_lab: BucketLab, instance: dg.Dagster
 
     with broker(tmp_path / "broker") as kafka:
         kafka.create_topic("events")
-        told = Told(bucket_lab, instance, json.dumps({"offsets": {"0": 0}, "until": None, "tried": None}), kafka=kafka)
-        told.tell(event("audio/S0.wav"), event(f"{prefix}/notes/S0.wav"))
-        assert told.skips() == f"messages: 0 relevant, 2 other, 0 malformed; {NO_REASON}"
-        told.tell(event(f"{prefix}/audio/S0.wav"))
-        assert told.asks()
+        streamed = Streamed(
+            bucket_lab, instance, json.dumps({"offsets": {"0": 0}, "until": None, "tried": None}), kafka=kafka
+        )
+        streamed.publish(event("audio/S0.wav"), event(f"{prefix}/notes/S0.wav"))
+        assert streamed.skips() == f"messages: 0 relevant, 2 other, 0 malformed; {NO_REASON}"
+        streamed.publish(event(f"{prefix}/audio/S0.wav"))
+        assert streamed.requests_run()

@@ -1,4 +1,4 @@
-"""Recordings as bytes, and what becomes of them when they are decoded."""
+"""Make recordings as bytes, and decode them."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""The container: what is no recording, and lengths that are wrong, unknown or cut off."""
+"""Containers: files that are not recordings, and WAV lengths that are wrong, unknown or truncated."""
 
 import io
 import struct
@@ -31,15 +31,15 @@ def refusal(data):
     ],
     ids=["one byte", "text", "xml", "raw samples", "aiff", "thousands of chunks", "mp3 in wav"],
 )
-def test_what_is_no_supported_container_is_unreadable(data):
+def test_an_unsupported_container_is_unreadable(data):
     assert refusal(data) == Reason.UNREADABLE_AUDIO
 
 
-def test_no_bytes_are_no_samples():
+def test_an_empty_file_has_no_samples():
     assert refusal(b"") == Reason.EMPTY_AUDIO
 
 
-def test_other_chunks_behind_no_samples_are_no_samples():
+def test_chunks_after_an_empty_data_chunk_are_not_samples():
     assert refusal(wav(b"", after=struct.pack("<4sI", b"note", 400) + bytes(400))) == Reason.EMPTY_AUDIO
 
 

@@ -12,7 +12,7 @@ from novoic_assets_tests.sessions.recordings import PCM, decode, decode_file, en
 
 
 class Sluggish(io.BytesIO):
-    """Returns at most so many bytes at a time, as a socket may."""
+    """Return at most a few bytes at a time, as a socket may."""
 
     def __init__(self, data, most):
         super().__init__(data)
@@ -23,7 +23,7 @@ class Sluggish(io.BytesIO):
 
 
 class Failing(io.BytesIO):
-    """Raises at its n-th read or seek."""
+    """Raise at the n-th read or seek."""
 
     def __init__(self, data, method, n, failure):
         super().__init__(data)
@@ -45,7 +45,7 @@ class Failing(io.BytesIO):
 
 
 class Endless(io.RawIOBase):
-    """A header with as many zero bytes behind as it promises."""
+    """A header, followed by as many zero bytes as it promises."""
 
     def __init__(self, header, size):
         self.header, self.size, self.position = header, size, 0

@@ -1,3 +1,5 @@
+"""Metadata: every row has an outcome, and a bad row costs only itself."""
+
 import string
 
 import pytest
@@ -80,7 +82,7 @@ def test_values_that_are_refused_keep_the_patient_and_nothing_else(line):
 @pytest.mark.parametrize(
     "name", [b"", b"  ", b"_inv", b'"a,b"', b'"a""b"', b'a"b"', b"a\x07b", b"a\x7fb", b"a\xc2\x85b", b"a\x00b"]
 )
-def test_names_that_can_be_no_patients(name):
+def test_names_that_no_patient_can_have(name):
     found = rows(name + b",68,male,29,1,train", b"p2,68,male,29,1,train")
     assert [(row.reason, row.patient) for row in found] == [("invalid_metadata", None), ("ok", "p2")]
 
@@ -109,7 +111,7 @@ def test_bytes_that_are_not_utf_8_cost_their_row():
     ]
 
 
-def test_columns_in_any_order_and_case_with_unknown_ones_kept_out():
+def test_columns_may_be_in_any_order_and_case_and_unknown_ones_are_dropped():
     found = parse_metadata(b"note, SET ,mmse,Age,id2,AD_status,Gender,SpeakerID,\nsecret,test,3,70,7,0,f,p1,x\n")
     assert found.rows == [PatientRow(2, "ok", "p1", 70, "female", 3, 0, "test")]
     assert found.unknown_columns == 3
@@ -141,7 +143,7 @@ def test_the_last_line_needs_no_end():
         (b"speakerid,age,gender,mmse,ad_status,set,Age,secret\n", ("age",)),
     ],
 )
-def test_a_header_at_fault_is_one_error_that_names_the_columns(data, named):
+def test_a_faulty_header_is_one_error_that_names_the_columns(data, named):
     with pytest.raises(NovoicError) as caught:
         parse_metadata(data)
     message = str(caught.value)
@@ -268,7 +270,7 @@ def test_a_damaged_file_is_an_error_or_every_row_has_its_outcome(edits, keep_hea
     filled = [number for number, text in enumerate(texts, start=1) if text.decode("utf-8", "replace").strip()]
     header, *others = filled
     assert set(lines) <= set(others)
-    # A line that starts no row is the rest of a quoted value of the row above it, which is whole.
+    # A line that starts no row continues a quoted value of the row above, which is complete.
     for number in set(others) - set(lines):
         above = max(line for line in lines if line < number)
         record = b"\n".join(texts[above - 1 : number])

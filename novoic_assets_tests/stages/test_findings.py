@@ -1,4 +1,4 @@
-"""Every check of the stages can pass and can fail, and counts what is wrong."""
+"""Every check of the stages can pass and fail, and counts the faults."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from novoic_assets.storage import schemas
 
 
 def values(*entries: tuple[str, Status, list[float]]) -> pa.ChunkedArray:
-    """A `values` column of one row a (speaker, status, vector) of the family `mfcc`, and a refused row."""
+    """A `values` column with one row for each (speaker, status, vector) of the family `mfcc`, and a refused row."""
     rows = [
         [{"family": "mfcc", "speaker": speaker, "status": str(status), "vector": vector}]
         for speaker, status, vector in entries
@@ -71,12 +71,12 @@ FAILING: dict[str, tuple[Finding, str]] = {
     "not finite": (findings.not_finite(values(("all", Status.OK, [np.inf, 1.0]))), "1 vectors"),
     "inaudible": (
         findings.inaudible(values(("all", Status.INAUDIBLE, [0.0, 0.0]), ("patient", Status.INAUDIBLE, [0.0, 0.0]))),
-        "1 recordings are not audible; in 1 the patient is not",
+        "1 recordings are inaudible; the patient is inaudible in 1",
     ),
     "beyond the recording": (findings.beyond_recording(pa.chunked_array([[0.51, 0.5, None]])), "1 transcripts"),
     "another full scale": (
         findings.rescaled(pa.chunked_array([["unit", "int16", "over", "over", None]])),
-        "1 float recordings had the scale of int16 and were divided by 32768; 2 pass full scale",
+        "1 float recordings had the scale of int16 and were divided by 32768; 2 exceed full scale",
     ),
 }
 ERRORS = {"reconciled", "patients_unique", "lengths", "finite"}

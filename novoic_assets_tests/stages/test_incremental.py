@@ -1,4 +1,4 @@
-"""What is left to do, against the rule written out; fingerprints; and the guard against mass removal."""
+"""Plans, compared with a plain statement of the rule; fingerprints; and the guard against mass removal."""
 
 import subprocess
 import sys
@@ -102,10 +102,10 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
 @pytest.mark.parametrize(
     ("known", "lost", "refused"),
     [
-        (5, 5, False),  # 5 may always go
+        (5, 5, False),  # a loss of 5 is always allowed
         (6, 6, True),
         (29, 6, True),
-        (30, 6, False),  # 20 % may always go
+        (30, 6, False),  # a loss of 20 % is always allowed
         (31, 6, False),
         (35, 7, False),
         (34, 7, True),
@@ -116,7 +116,7 @@ def test_a_fingerprint_is_the_same_in_every_process() -> None:
         (0, 0, False),
     ],
 )
-def test_losing_more_than_5_and_more_than_a_fifth_needs_somebodys_word(known: int, lost: int, refused: bool) -> None:
+def test_losing_more_than_5_and_more_than_a_fifth_needs_confirmation(known: int, lost: int, refused: bool) -> None:
     before = {f"S{index}" for index in range(known)}
     now = {f"S{index}" for index in range(lost, known)} | {"new 1", "new 2"}
     if refused:

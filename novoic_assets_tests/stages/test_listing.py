@@ -1,4 +1,4 @@
-"""Which listed files are sessions' files."""
+"""Listings: which files are sessions' files, and which of them a run includes."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -75,7 +75,7 @@ SESSIONS = ["a", "b", "c"]
 
 
 def file(session: str, age: float, folder: str = "text", size: int = 1) -> SessionFile:
-    """A file that was changed so many seconds ago; below zero its time is ahead of the clock."""
+    """A file that changed some seconds ago; if negative, its time is ahead of the clock."""
     modified = NOW - timedelta(seconds=age)
     return SessionFile(session, FileInfo(f"{folder}/{session}", size, f"{size}-{modified.timestamp()}", modified))
 
@@ -118,7 +118,7 @@ def test_a_new_file_waits_for_its_other_half(
     assert paired([one], known, lambda: partners, CUTOFFS, NOW) == (([one], 0) if listed else ([], 1))
 
 
-def test_the_other_folder_is_not_asked_where_nothing_waits() -> None:
+def test_the_other_folder_is_not_listed_if_nothing_waits() -> None:
     def partners() -> set[str]:
         raise AssertionError
 
@@ -126,14 +126,14 @@ def test_the_other_folder_is_not_asked_where_nothing_waits() -> None:
     assert paired([file("a", 1)], {}, partners, NOTHING_WAITS, NOW) == ([file("a", 1)], 0)
 
 
-def test_the_differences_to_what_is_known_are_counted() -> None:
+def test_the_differences_from_the_known_files_are_counted() -> None:
     known = by_path(file("a", 60), file("b", 60), file("c", 60))
     assert compare(known, [file("a", 60), file("b", 50), file("d", 60)]) == Change(new=1, changed=1, gone=1)
     assert not compare(known, list(known.values()))
 
 
 class Folders:
-    """A raw folder, or a bucket, of files that were changed so many seconds ago."""
+    """A raw folder or bucket with files of the given ages, in seconds."""
 
     setting = "NOVOIC_RAW"
 
@@ -173,14 +173,14 @@ def test_both_folders_are_seen_alike_whichever_was_committed_first(
     listings = {folder: once.folder(folder) for folder in FOLDERS}
     assert len(folders.listed) == 2
     for first, second in (("text", "audio"), ("audio", "text")):
-        # A run of two steps: the second sees what the first has committed.
+        # A run of two steps: the second step sees the first step's commit.
         committed = {**known, first: by_path(*view(after, known, CUTOFFS, is_remote)[0].folder(first).files)}
         assert committed[first] == by_path(*listings[first].files)
         assert view(after, committed, CUTOFFS, is_remote)[0].folder(second) == listings[second]
 
 
 @given(BOTH, BOTH, st.booleans())
-def test_what_is_left_out_is_taken_up_once_it_is_old(
+def test_a_file_that_is_left_out_is_listed_once_it_is_old(
     before: dict[str, dict[str, float]], after: dict[str, dict[str, float]], is_remote: bool
 ) -> None:
     old, _ = view(before, {"text": {}, "audio": {}}, NOTHING_WAITS, is_remote)
@@ -190,7 +190,7 @@ def test_what_is_left_out_is_taken_up_once_it_is_old(
         listing = view(after, known, CUTOFFS, is_remote)[0].folder(folder)
         there = {info.path for info in now.list(folder)}
         listed = {one.info.path for one in listing.files}
-        # Nothing is made up, nothing that is known and still there is taken for gone, and all is counted.
+        # No file is invented, no known file that still exists counts as gone, and every file is counted.
         assert there & known[folder].keys() <= listed <= there
         assert len(there - listed) <= listing.young + listing.waiting
         if is_remote:
@@ -199,7 +199,7 @@ def test_what_is_left_out_is_taken_up_once_it_is_old(
         assert [one.info for one in whole.files] == sorted(now.list(folder), key=lambda info: info.path)
 
 
-def test_objects_of_a_bucket_appear_whole_but_wait_for_their_other_half() -> None:
+def test_objects_of_a_bucket_appear_complete_but_wait_for_their_other_half() -> None:
     ages = {"text": {"a": 1.0, "b": 1.0}, "audio": {"a": 1.0}}
     nothing: dict[str, dict[str, SessionFile]] = {"text": {}, "audio": {}}
     bucket, _ = view(ages, nothing, CUTOFFS, is_remote=True)

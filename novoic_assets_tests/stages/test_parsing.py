@@ -1,4 +1,4 @@
-"""Which transcripts the parsed stage asks for: each row's fingerprint follows its own format alone."""
+"""The parsed stage: each row's fingerprint depends on its own format alone."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -30,7 +30,7 @@ def lines(tmp_path: Path) -> Iterator[None]:
 
 
 def wanted(lab: Lab, *paths: str) -> dict[str, str]:
-    """The fingerprints that the stage asks for, by session, of files that the listing has."""
+    """The fingerprints that the stage wants for listed files, by session."""
     rows = [
         {"path": path, "session": PurePosixPath(path).stem, "size": size, "etag": "etag", "modified": MODIFIED}
         for size, path in enumerate(paths, 1)
@@ -46,7 +46,7 @@ def raised(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(registered, "formats", lambda: changed)
 
 
-def test_the_fingerprints_of_xml_are_what_they_were_before_there_were_formats(lab: Lab, lines: None) -> None:
+def test_the_fingerprints_of_xml_are_the_same_as_before_formats_had_names(lab: Lab, lines: None) -> None:
     assert wanted(lab, "text/a.xml") == {"a": "2e77311857bccb3034e9f1828be9d063"}
     assert wanted(lab, "text/a.xml", "text/b/a.XML") == {"a": "a50a50ea93f53ed9fee8872a3499f130"}
 
@@ -85,7 +85,7 @@ def test_a_listed_file_whose_format_is_gone_stops_the_stage_with_a_clear_line(la
         wanted(lab, "text/a.xml", "text/b.lines")
 
 
-def test_a_listing_takes_the_files_of_every_format_that_is_there_when_it_is_made(tmp_path: Path) -> None:
+def test_a_listing_takes_the_files_of_every_installed_format(tmp_path: Path) -> None:
     files = [FileInfo(f"text/{name}", 1, "", MODIFIED) for name in ("a.xml", "b.Lines", "c.wav")]
 
     def taken() -> list[str]:
@@ -135,7 +135,7 @@ OUTCOMES = {
 }
 
 
-def test_a_broken_parser_costs_its_own_sessions_and_says_nothing_of_the_files(tmp_path: Path, lab: Lab) -> None:
+def test_a_broken_parser_costs_its_own_sessions_and_quotes_nothing(tmp_path: Path, lab: Lab) -> None:
     for number, text in enumerate(OUTCOMES):
         (lab.raw / "text" / f"S{number}.lines").write_text(text)
     raw = Storage(lab.raw_root, "NOVOIC_RAW")

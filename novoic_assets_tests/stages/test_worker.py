@@ -1,4 +1,4 @@
-"""One bad session costs itself and nobody else, and says nothing of what is in it."""
+"""A bad session costs only itself, and its row does not quote it."""
 
 import os
 import pickle
@@ -30,7 +30,7 @@ BAD_TYPES: dict[str, object] = {"too large": 1_000, "of another type": "a secret
 
 @dataclass(frozen=True)
 class Double(SingleSessionWorker):
-    """Doubles small numbers; other tasks fail in the way that they name."""
+    """Double small numbers; other tasks name the way in which they fail."""
 
     schema: ClassVar[pa.Schema] = SCHEMA
 
@@ -74,16 +74,16 @@ def test_every_task_has_one_row_and_a_bad_one_costs_no_other(tasks: list[tuple[s
     assert "secret" not in str(result.to_pylist())
 
 
-def test_an_internal_error_tells_the_exception_and_its_place() -> None:
+def test_an_internal_error_reports_the_exception_and_its_place() -> None:
     (row,) = Double()(pa.RecordBatch.from_pylist([{"session": "S", "what": "fail"}])).to_pylist()
     assert row["detail"].startswith(f"KeyError at {Path(__file__).name}:")
 
 
-def test_an_exception_without_a_place_is_told_by_its_type() -> None:
+def test_an_exception_without_a_place_is_reported_by_its_type() -> None:
     assert type_and_place(ValueError("a secret word")) == "ValueError"
 
 
-def test_what_is_not_the_inputs_fault_stops_the_run() -> None:
+def test_a_failure_that_is_not_the_inputs_fault_stops_the_run() -> None:
     tasks = pa.RecordBatch.from_pylist([{"session": "a", "what": "1"}, {"session": "b", "what": "stop"}])
     with pytest.raises(NovoicError, match="the storage does not answer"):
         Double()(tasks)

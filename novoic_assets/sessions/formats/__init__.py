@@ -1,1 +1,1 @@
-"""Transcript formats: each is one `TranscriptFormat` in one module, and `registered` knows them all."""
+"""Transcript formats: one `TranscriptFormat` in one module each; `registered` lists them all."""

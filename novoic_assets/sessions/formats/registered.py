@@ -1,6 +1,6 @@
-"""The transcript formats that there are: the project's own, and those of installed packages.
+"""List the transcript formats: the project's own and those of installed packages.
 
-A package adds a format by an entry point of the group `novoic_assets.transcript_formats` that names a
+A package adds a format with an entry point of the group `novoic_assets.transcript_formats` that names a
 `TranscriptFormat`:
 
     [project.entry-points."novoic_assets.transcript_formats"]
@@ -31,12 +31,13 @@ _VERSION: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 @functools.cache
 def formats() -> tuple[TranscriptFormat, ...]:
-    """The transcript formats: the project's own, then those of installed packages in the order of their entry points.
+    """Return the project's formats, then those of installed packages in the order of their entry points.
 
-    They are loaded once in each process, when they are first asked for.
+    Each process loads them once, at the first call.
 
     Raises:
-        NovoicError: A package's format cannot be loaded, is not one, or claims the name or an extension of another.
+        NovoicError: A package's format cannot be loaded, is no valid `TranscriptFormat`, or has the name or an
+            extension of another.
     """
     found = (*OWN, *added(ENTRY_POINTS, TranscriptFormat))
     for each in found:
@@ -48,7 +49,7 @@ def formats() -> tuple[TranscriptFormat, ...]:
 
 @functools.cache
 def extensions() -> frozenset[str]:
-    """The extensions of the files that are transcripts, in lower case and with the dot.
+    """Return the extensions of transcript files, in lower case and with the dot.
 
     Raises:
         NovoicError: As in `formats`.
@@ -57,10 +58,10 @@ def extensions() -> frozenset[str]:
 
 
 def format_of(path: str) -> TranscriptFormat:
-    """The format of a file, by its extension, which may be in any case.
+    """Return the format of a file.
 
     Args:
-        path: The file's path.
+        path: The file's path. Its extension, in any case, decides the format.
 
     Raises:
         NovoicError: No format has this extension, or as in `formats`.
@@ -70,13 +71,13 @@ def format_of(path: str) -> TranscriptFormat:
         if extension in each.extensions:
             return each
     raise NovoicError(
-        "a listed transcript is of a format that is not installed here; install the package that adds the format"
-        " wherever the code runs, or materialize raw_transcripts to list the folder anew"
+        "a listed transcript has a format that is not installed here; install the package that adds the format"
+        " wherever the code runs, or materialize raw_transcripts to list the folder again"
     )
 
 
 def code_version() -> str:
-    """All formats with their versions, in one line.
+    """Return all formats with their versions, in one line.
 
     Raises:
         NovoicError: As in `formats`.
@@ -85,12 +86,12 @@ def code_version() -> str:
 
 
 def fingerprint_mark(of: Sequence[TranscriptFormat]) -> str:
-    """The part of a session's fingerprint that stands for the formats of its files.
+    """Return the part of a session's fingerprint that represents the formats of its files.
 
-    It depends on these formats alone, so a row stays as it is when another format comes, goes or changes.
+    It depends on these formats alone, so a row stays valid when another format is added, removed or changed.
 
     Args:
-        of: The formats of the session's files; of one format where the session has one transcript.
+        of: The formats of the session's files; a single one if the session has one transcript.
     """
     return ", ".join(sorted({each.mark for each in of}))
 
@@ -107,7 +108,7 @@ def _check(entry: TranscriptFormat) -> None:
         fault = "it gives reasons that are not about the content of a file"
     if fault:
         raise NovoicError(
-            f"the transcript format {entry.name!r} cannot be used: {fault}; mend the package that adds it, or remove it"
+            f"the transcript format {entry.name!r} cannot be used: {fault}; fix or remove the package that adds it"
         )
 
 

@@ -1,7 +1,7 @@
-"""The rules that every transcript keeps, whatever the format of its file.
+"""Apply the rules that every transcript keeps, whatever the format of its file.
 
-A file comes from outside, and a parser may come from another package. So what a parser returns is held to these rules
-once, here, before anything is stored.
+A file comes from outside, and a parser may come from another package. So these rules check the result of every parser
+in one place, before anything is stored.
 """
 
 import sys
@@ -12,7 +12,7 @@ from novoic_assets.reasons import Reason, Refused
 from novoic_assets.sessions.transcript import MAX_WORD_LENGTH, ROLES, Segment, Transcript, Word
 
 MAX_BYTES: Final = 64 * 2**20
-"""Largest file that is parsed, in bytes, unless its format says otherwise; an hour of speech takes about 0.5 MiB."""
+"""Largest file that is parsed, in bytes, unless its format sets another limit; an hour of speech takes 0.5 MiB."""
 
 RULE_REASONS: Final = frozenset(
     {
@@ -23,7 +23,7 @@ RULE_REASONS: Final = frozenset(
         Reason.NO_WORDS,
     }
 )
-"""What these rules refuse a file for."""
+"""The reasons for which these rules refuse a file."""
 
 
 def check_size(size: int, max_bytes: int) -> None:
@@ -31,7 +31,7 @@ def check_size(size: int, max_bytes: int) -> None:
 
     Args:
         size: The file's size in bytes.
-        max_bytes: The largest size that its format takes.
+        max_bytes: The largest size that its format accepts.
 
     Raises:
         Refused: FORBIDDEN_MARKUP.
@@ -54,25 +54,30 @@ def check_word_length(text: str) -> None:
 
 
 def keep_rules(transcript: Transcript) -> Transcript:
-    """Bring what a parser made into the form that `Transcript` promises, or refuse it.
+    """Bring a parser's result into the form that `Transcript` promises, or refuse it.
 
-    White space at the ends of words, of the patient's id and of the guidelines is left out, and so are words that
-    have no other text. Times become floats.
+    Strip white space from words, the patient's id and the guidelines, drop words without other text, and convert
+    times to floats.
 
     Args:
-        transcript: What a parser made of a file.
+        transcript: A parser's result.
 
     Returns:
         The transcript as it is stored.
 
     Raises:
         Refused: FORBIDDEN_MARKUP (a word is too long), MALFORMED_TRANSCRIPT (a text is not valid Unicode),
-            INVALID_TIMES (negative, reversed or not finite), AMBIGUOUS_PATIENT (there is none) or NO_WORDS.
-        TypeError: A part is of another type: the parser is at fault, not the file.
-        ValueError: A word has an unknown role: likewise.
+            INVALID_TIMES (negative, reversed or not finite), AMBIGUOUS_PATIENT (the patient's id is empty) or NO_WORDS.
+        TypeError: A part has a wrong type. The parser is at fault, not the file.
+        ValueError: A word has an unknown role. Again the parser is at fault.
+
+    Example:
+        >>> transcript = Transcript("P1", (Segment(0, 1, (Word(" well ", "patient"), Word(" ", "patient"))),))
+        >>> keep_rules(transcript).segments
+        (Segment(start=0.0, end=1.0, words=(Word(text='well', speaker='patient'),)),)
     """
     if not isinstance(transcript, Transcript):
-        raise TypeError("the parser returned no Transcript")
+        raise TypeError("the parser did not return a Transcript")
     segments = tuple(_segment(segment) for segment in transcript.segments)
     patient, guidelines = _text(transcript.patient), _text(transcript.guidelines).lower()
     if not patient:
@@ -84,7 +89,7 @@ def keep_rules(transcript: Transcript) -> Transcript:
 
 def _segment(segment: Segment) -> Segment:
     if not isinstance(segment, Segment):
-        raise TypeError("a segment is no Segment")
+        raise TypeError("a segment is not a Segment")
     words = tuple(_words(segment))
     start, end = _seconds(segment.start), _seconds(segment.end)
     if start > end:
@@ -95,7 +100,7 @@ def _segment(segment: Segment) -> Segment:
 def _words(segment: Segment) -> Iterator[Word]:
     for word in segment.words:
         if not isinstance(word, Word):
-            raise TypeError("a word is no Word")
+            raise TypeError("a word is not a Word")
         if word.speaker not in ROLES:
             raise ValueError("a word has an unknown role")
         text = _text(word.text)
@@ -106,15 +111,15 @@ def _words(segment: Segment) -> Iterator[Word]:
 
 def _text(text: str) -> str:
     if not isinstance(text, str):
-        raise TypeError("a text is no str")
-    if not (text.isascii() or _has_bytes(text)):
+        raise TypeError("a text is not a str")
+    if not (text.isascii() or _is_encodable(text)):
         raise Refused(Reason.MALFORMED_TRANSCRIPT)
     return text.strip()
 
 
-def _has_bytes(text: str) -> bool:
-    """Whether a text can be stored; one with a lone surrogate, as an escape in JSON may leave, cannot."""
-    # A function of its own, since a refusal raised while the error is handled would carry the text along.
+def _is_encodable(text: str) -> bool:
+    """Return whether a text can be stored. A lone surrogate, which an escape in JSON may leave, prevents it."""
+    # A separate function, since a refusal raised inside the handler would keep the text in its context.
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -124,8 +129,8 @@ def _has_bytes(text: str) -> bool:
 
 def _seconds(seconds: float) -> float:
     if not isinstance(seconds, int | float) or isinstance(seconds, bool):
-        raise TypeError("a time is no number")
-    # Compared before it becomes a float: an int may be too large for one. NaN compares as false.
+        raise TypeError("a time is not a number")
+    # Compare before the conversion to float: an int may be too large for one. NaN compares as false.
     if not 0 <= seconds <= sys.float_info.max:
         raise Refused(Reason.INVALID_TIMES)
     return float(seconds) + 0.0  # -0.0 becomes 0.0, so that equal content has equal digests

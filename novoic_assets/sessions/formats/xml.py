@@ -1,8 +1,8 @@
-"""The XML of the speech challenge: segments with times, words with speakers, metadata with who is who.
+"""Parse the XML of the speech challenge: segments with times, words with speakers, metadata with roles.
 
-A file is read once, as a stream of events, and nothing but the transcript's own parts is kept. It comes from outside,
-so it is bounded (size, depth, length of a word) and may not have a DTD: without one there are no entities to expand
-and nothing else to fetch.
+The parser reads a file once, as a stream of events, and keeps only the parts of the transcript. The file comes from
+outside, so its size, depth and word length are limited and a DTD is forbidden: without a DTD there are no entities to
+expand and nothing else to fetch.
 """
 
 import codecs
@@ -20,7 +20,7 @@ from novoic_assets.sessions.formats.rules import check_word_length
 from novoic_assets.sessions.transcript import Role, Segment, Transcript, Word
 
 MAX_DEPTH: Final = 64
-"""Most elements that may be open at once, the root included."""
+"""Largest number of elements that may be open at once, including the root."""
 
 _CHUNK_BYTES: Final = 2**16
 _INVESTIGATOR_PREFIX: Final = "_"
@@ -39,28 +39,33 @@ _LIMIT_ERRORS: Final = frozenset({etree.ErrorTypes.ERR_RESOURCE_LIMIT, etree.Err
 def parse(data: bytes, context: ParseContext) -> Transcript:
     """Parse one file.
 
-    Segments are found at any depth below `transcript` and words at any depth below a segment; the innermost
-    segment owns a word. Unknown elements are looked through: they change nothing about what is inside them,
-    so text that is marked up within a word belongs to that word. A word inside a word is a word of its own.
-    A `w` without text is no word, and neither is a `w` outside any segment. Where a part comes more than
-    once, every `sessionid` must be the session's, all `speakerids` are put together, all `transcript` parts
-    are read, and `guidelines` count if they agree. Names are those without a namespace.
+    Segments may be at any depth below `transcript` and words at any depth below a segment; a word belongs to
+    its innermost segment. Unknown elements are transparent: their content counts as if they were absent, so
+    marked-up text within a word belongs to that word. A word inside a word is a separate word. A `w` without
+    text or outside any segment does not count. If a part occurs more than once, every `sessionid` must match
+    the session, all `speakerids` are joined, all `transcript` parts are read, and `guidelines` count only if
+    they agree. Only element names without a namespace match.
 
     Args:
         data: The file's bytes, in any encoding that it declares.
         context: The session's id.
 
     Returns:
-        The transcript, before the rules that all transcripts keep.
+        The transcript, before `novoic_assets.sessions.formats.rules` apply.
 
     Raises:
-        Refused: With the first of these that applies: MALFORMED_TRANSCRIPT or FORBIDDEN_MARKUP (a DTD, or a
-            bound passed), NOT_A_TRANSCRIPT, SESSION_ID_MISMATCH, AMBIGUOUS_PATIENT, INVALID_TIMES.
-            Nothing of the file is in the exception, nor in one chained to it.
+        Refused: With the first of these that applies: MALFORMED_TRANSCRIPT or FORBIDDEN_MARKUP (a DTD, or a limit
+            exceeded), NOT_A_TRANSCRIPT, SESSION_ID_MISMATCH, AMBIGUOUS_PATIENT, INVALID_TIMES. Neither the
+            exception nor one chained to it quotes the file.
+
+    Example:
+        >>> transcript = parse(XML.example, ParseContext(session="S001"))
+        >>> transcript.patient, transcript.segments[1]
+        ('patient_1', Segment(start=1.4, end=2.0, words=(Word(text='well', speaker='patient'),)))
     """
     outcome = _parse(data, context.session)
-    # Raised out here, where no exception is being handled: one that is raised while another is handled
-    # carries that other along in its __context__, and lxml's messages quote the file.
+    # Raise outside any handler: an exception raised inside one keeps the handled exception in its
+    # __context__, and lxml's messages quote the file.
     if isinstance(outcome, Reason):
         raise Refused(outcome)
     return outcome
@@ -71,8 +76,8 @@ def _parse(data: bytes, session: str) -> Transcript | Reason:
     parser = etree.XMLParser(
         target=reader,
         encoding=_encoding(data),
-        # Not False: that would leave a plain &amp; in an attribute as "&#38;". There is nothing else to
-        # resolve, since entities can only be declared in a DTD.
+        # Not False, which would leave a plain &amp; in an attribute as "&#38;". There is nothing else to
+        # resolve, since only a DTD can declare entities.
         resolve_entities="internal",
         no_network=True,
         load_dtd=False,
@@ -80,7 +85,7 @@ def _parse(data: bytes, session: str) -> Transcript | Reason:
         huge_tree=False,
     )
     try:
-        # In chunks, so that a refusal in the middle of a large file is one at once.
+        # In chunks, so that a refusal in the middle of a large file takes effect at once.
         for start in range(0, len(data), _CHUNK_BYTES):
             parser.feed(data[start : start + _CHUNK_BYTES])
         parser.close()
@@ -90,14 +95,14 @@ def _parse(data: bytes, session: str) -> Transcript | Reason:
     except etree.XMLSyntaxError as error:
         return Reason.FORBIDDEN_MARKUP if error.code in _LIMIT_ERRORS else Reason.MALFORMED_TRANSCRIPT
     finally:
-        # lxml keeps its last messages, which quote the file, and hangs them on its next exceptions.
+        # lxml keeps its last messages, which quote the file, and attaches them to its next exceptions.
         etree.clear_error_log()
 
 
 def _encoding(data: bytes) -> str | None:
-    """The encoding to read a file in, where Python knows the declared name and libxml2 does not.
+    """Return the encoding of a file if Python knows the declared name and libxml2 does not, else None.
 
-    Python's own XML writer declares whatever its user calls an encoding, such as "latin-1".
+    Python's own XML writer declares the name that its user gave, such as "latin-1".
     """
     match = _DECLARED_ENCODING.match(data[:_CHUNK_BYTES])
     if not match or _is_known(declared := match[1].decode("ascii")):
@@ -131,7 +136,7 @@ class _RawSegment:
 
 
 class _Frame(NamedTuple):
-    """An open element: its path, where its text goes, and the innermost segment that it is in."""
+    """An open element: its path, where its text goes, and its innermost segment."""
 
     path: tuple[str, ...]
     texts: list[str] | None
@@ -139,7 +144,7 @@ class _Frame(NamedTuple):
 
 
 class _Reader:
-    """The target of the parser; lxml calls its methods while it reads."""
+    """The target of the parser; lxml calls its methods during reading."""
 
     def __init__(self) -> None:
         self.paths: set[tuple[str, ...]] = set()
@@ -150,7 +155,7 @@ class _Reader:
         self._frames = [_Frame((), None, None)]
 
     def doctype(self, *_: object) -> None:
-        # Called before the first declaration of the DTD is read; lxml stops there.
+        # lxml calls this before it reads the first declaration of the DTD, and stops here.
         raise Refused(Reason.FORBIDDEN_MARKUP)
 
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -188,13 +193,13 @@ class _Reader:
             texts.append(text)
 
     def close(self) -> None:
-        """Required by lxml; what was read stays in the reader."""
+        """Do nothing; lxml requires this method. The reader keeps what it read."""
 
 
 def _transcript(reader: _Reader, session: str) -> Transcript:
-    """Make the transcript of a file that was read to its end, or refuse it."""
+    """Make the transcript of a completely read file, or refuse the file."""
     texts = [[_text(word.texts) for word in segment.words] for segment in reader.segments]
-    # A rule of all transcripts, looked at before what this format asks for: so it is the reason that is given.
+    # Apply this rule of all transcripts before this format's own checks, so that its reason takes precedence.
     for words in texts:
         for text in words:
             check_word_length(text)

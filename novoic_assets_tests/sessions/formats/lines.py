@@ -1,4 +1,4 @@
-"""A transcript format as a package outside the project would add it: a line for each segment.
+"""A transcript format that another package could add, with one line for each segment.
 
 `0.5 1.8 patient the boy falls` is a segment from 0.5 to 1.8 s in which the patient speaks.
 """

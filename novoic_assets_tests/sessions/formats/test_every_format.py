@@ -1,4 +1,4 @@
-"""What holds for every registered format. A new one is tested here by being registered."""
+"""The contract of every registered format. Registering a new format adds it to these tests."""
 
 import re
 
@@ -18,7 +18,7 @@ every_format = pytest.mark.parametrize("form", FORMATS, ids=[form.name for form 
 
 
 def read_or_refuse(form: TranscriptFormat, data: bytes) -> None:
-    """See that bytes are read or refused with a declared reason, and that nothing of them leaves with the refusal."""
+    """Check that bytes are read or refused with a declared reason, and that the refusal does not quote them."""
     try:
         transcript = form.read(data, CONTEXT)
     except Refused as refused:

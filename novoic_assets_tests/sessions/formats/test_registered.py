@@ -1,4 +1,4 @@
-"""Which formats there are: the project's own, and those that installed packages add."""
+"""The registered formats: the project's own, and those of installed packages."""
 
 import pickle
 from collections.abc import Callable, Iterator
@@ -56,7 +56,7 @@ CONFLICTS = {
     "an extension in upper case": ("replace(LINES, extensions=('.Lines',))", "its extensions are not in lower case"),
     "an extension without a dot": ("replace(LINES, extensions=('lines',))", "its extensions are not in lower case"),
     "no extension": ("replace(LINES, extensions=())", "its extensions are not in lower case"),
-    "a name that is none": ("replace(LINES, name='the lines')", "its name is not an identifier"),
+    "an invalid name": ("replace(LINES, name='the lines')", "its name is not an identifier"),
     "a version of two words": ("replace(LINES, version='2, xml 3')", "its version is not made of"),
     "a version that is a number": ("replace(LINES, version=2)", "its version is not made of"),
     "a reason of another stage": (
@@ -88,7 +88,7 @@ def test_two_packages_that_add_one_extension_are_one_clear_line(tmp_path: Path, 
     assert "more than one transcript format has the extension .lines, .ln; remove one" in str(caught.value)
 
 
-# What stands for a format in a fingerprint
+# The mark of a format in a fingerprint
 
 
 def test_the_mark_of_the_first_format_is_its_version_alone_as_it_was_before_there_were_others() -> None:
@@ -106,7 +106,7 @@ def test_formats_of_equal_versions_have_marks_of_their_own(lines: None) -> None:
     assert len({both, other.mark, XML.mark, registered.fingerprint_mark([XML, replace(other, version="3")])}) == 4
 
 
-# What a parser may not do
+# Parsers that break their contract
 
 
 def raises(error: BaseException) -> Callable[[bytes, ParseContext], Transcript]:
@@ -126,7 +126,7 @@ def raises(error: BaseException) -> Callable[[bytes, ParseContext], Transcript]:
     ],
     ids=["stops the run", "ends the process", "a reason of another stage", "a reason that it does not declare"],
 )
-def test_what_a_parser_may_not_raise_is_its_own_fault_and_quotes_nothing(error: BaseException) -> None:
+def test_a_forbidden_exception_of_a_parser_is_its_own_fault_and_quotes_nothing(error: BaseException) -> None:
     broken = replace(XML, parse=raises(error), reasons=frozenset())
     with pytest.raises(BrokenParserError) as caught:
         broken.read(b"", CONTEXT)

@@ -1,4 +1,4 @@
-"""What a parser returns becomes a transcript that keeps its promises, or is refused."""
+"""The rules turn a parser's result into a transcript that keeps its promises, or refuse it."""
 
 import json
 import math
@@ -50,7 +50,7 @@ def test_equal_times_have_equal_digests_however_a_parser_writes_them(start: Any,
     ("start", "end"),
     [(math.nan, 1.0), (0.0, math.nan), (0.0, math.inf), (-math.inf, 1.0), (-0.001, 1.0), (1.0, 0.999), (0, 10**400)],
 )
-def test_times_that_are_not_finite_not_ordered_or_negative_are_refused(start: float, end: float) -> None:
+def test_times_that_are_not_finite_reversed_or_negative_are_refused(start: float, end: float) -> None:
     assert reason(said(WORD, start=start, end=end)) == Reason.INVALID_TIMES
 
 
@@ -63,7 +63,7 @@ def test_a_word_may_be_long_but_not_longer() -> None:
     assert reason(said(Word("x" * (MAX_WORD_LENGTH + 1), "other"))) == Reason.FORBIDDEN_MARKUP
 
 
-def test_a_text_that_has_no_bytes_is_refused() -> None:
+def test_a_text_that_cannot_be_encoded_is_refused() -> None:
     half = json.loads('"\\ud83d"')
     assert reason(said(Word(f"a secret {half}", "patient"))) == Reason.MALFORMED_TRANSCRIPT
     assert reason(replace(said(WORD), patient=half)) == Reason.MALFORMED_TRANSCRIPT
@@ -85,10 +85,10 @@ BROKEN: dict[str, Any] = {
     "a patient that is a number": Transcript(3, (Segment(0, 1, (WORD,)),)),  # type: ignore[arg-type]
     "no guidelines": Transcript("P", (Segment(0, 1, (WORD,)),), None),  # type: ignore[arg-type]
     "no segments": Transcript("P", None),  # type: ignore[arg-type]
-    "a segment that is none": Transcript("P", ((0, 1, (WORD,)),)),  # type: ignore[arg-type]
-    "a word that is none": said("well"),  # type: ignore[arg-type]
+    "a segment that is a tuple": Transcript("P", ((0, 1, (WORD,)),)),  # type: ignore[arg-type]
+    "a word that is a string": said("well"),  # type: ignore[arg-type]
     "a word of bytes": said(Word(b"well", "patient")),  # type: ignore[arg-type]
-    "a role that is none": said(Word("well", "doctor")),  # type: ignore[arg-type]
+    "an unknown role": said(Word("well", "doctor")),  # type: ignore[arg-type]
     "a time that is a text": said(WORD, start="0"),
     "a time that is a truth": said(WORD, start=True),
     "a time that is missing": said(WORD, end=None),

@@ -1,3 +1,5 @@
+"""The XML of the speech challenge: structure, refusals, attacks and limits, digests, and random files."""
+
 import math
 import os
 import socket
@@ -47,7 +49,7 @@ def words(inside: str) -> list[tuple[str, str]]:
 
 
 def refusal(data: bytes, session: str = "S1") -> Reason | None:
-    """The reason, once it is certain that nothing of the file goes with it; None if the file comes through."""
+    """Return the reason of a refusal, None without one; check that the refusal does not quote the file."""
     try:
         parse_transcript(data, session)
     except Refused as refused:
@@ -100,7 +102,7 @@ def test_the_text_of_a_word():
     assert words('<w speakerid="pat">e\u0301 \u2019</w>') == [("e\u0301 \u2019", "patient")]
 
 
-def test_whose_word_it_is():
+def test_the_speaker_of_a_word():
     metadata = METADATA.replace("pat,_inv", " _a,\n pat ,pat,, _b, _a ")
     names = ["pat", " pat ", "_a", "_b", "_inv", "someone", "", "PAT"]
     inside = "".join(f"<w speakerid={quoteattr(name)}>x</w>" for name in names) + "<w>x</w>"
@@ -132,7 +134,7 @@ def test_the_sole_speaker_of_a_segment():
     assert sole("other") == sole("patient", "investigator") == sole("patient", "other") == "other"
 
 
-def test_parts_that_come_more_than_once():
+def test_parts_that_occur_more_than_once():
     twice = (
         f"<root>{METADATA}<metadata><sessionid> S1 </sessionid><speakerids>_b</speakerids></metadata>"
         f"<transcript>{SEGMENT}</transcript><transcript>{SEGMENT}</transcript></root>"
@@ -294,17 +296,17 @@ def test_the_first_reason_that_applies_is_given():
         "<root><metadata><sessionid>S2</sessionid><speakerids>a,b</speakerids></metadata>"
         '<x/><segment tstart="0" tend="nan"><w/></segment></transcript></root></root>'
     )
-    # Each fault is mended in turn, and the next one comes to light.
+    # Fix one fault after the other; each fix reveals the next fault.
     text = text.replace("</transcript></root></root>", "</root></root>")
-    for reason, fault, mended in steps:
+    for reason, fault, fixed in steps:
         assert refusal(text.encode()) == reason
-        text = text.replace(fault, mended, 1)
+        text = text.replace(fault, fixed, 1)
         if reason is Reason.NOT_A_TRANSCRIPT:
             text = text.replace("</root>", "</transcript></root>")
     assert refusal(text.encode()) is None
 
 
-# Attacks and bounds
+# Attacks and limits
 
 
 def laughs(levels: int = 30) -> str:
@@ -341,7 +343,7 @@ def test_a_dtd_is_refused_at_once(name, encoding, monkeypatch):
     begun = time.monotonic()
     assert refusal(data) == Reason.FORBIDDEN_MARKUP
     assert time.monotonic() - begun < 1
-    assert started == []  # nothing behind the DTD was read
+    assert started == []  # the parser read nothing after the DTD
 
 
 @pytest.mark.timeout(30)
@@ -350,7 +352,7 @@ def test_a_dtd_is_refused_at_once(name, encoding, monkeypatch):
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_an_external_entity_opens_no_file(tmp_path, declaration, encoding):
-    # To open a pipe that nobody writes to takes for ever, so a parser that opened it would not come back.
+    # Opening a pipe without a writer blocks for ever, so a parser that opened it would not return.
     canary = tmp_path / "canary"
     os.mkfifo(canary)
     for address in (canary.as_uri(), str(canary)):
@@ -378,7 +380,7 @@ def test_an_external_entity_opens_no_connection():
 
 def test_depth_is_bounded():
     def nested(depth: int) -> bytes:
-        wrappers = depth - 4  # root, transcript, segment and w are elements too
+        wrappers = depth - 4  # root, transcript, segment and w count too
         inside = "<x>" * wrappers + "<w>deep</w>" + "</x>" * wrappers
         return document(f'<segment tstart="0" tend="1">{inside}</segment>')
 
