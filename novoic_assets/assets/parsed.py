@@ -2,15 +2,14 @@
 
 import dagster as dg
 
-from novoic_assets.assets.cluster import SPARK_POOL, pod_size
 from novoic_assets.assets.raw import raw_transcripts
-from novoic_assets.assets.reporting import OWNERS, TAGS, log_stage, plain_errors, stage_result
+from novoic_assets.assets.reporting import stage_result
+from novoic_assets.assets.running import run_logged, stage_asset
 from novoic_assets.errors import NovoicError
 from novoic_assets.resources.configured import EngineResource, RawDataResource, StoreResource
 from novoic_assets.resources.spark_session import SparkResource
 from novoic_assets.sessions.formats import registered
 from novoic_assets.stages.parsing import ParsedStage
-from novoic_assets.stages.stage import run_stage
 from novoic_assets.storage import schemas
 
 
@@ -22,17 +21,12 @@ def _code_version() -> str | None:
         return None
 
 
-@dg.asset(
+@stage_asset(
     group_name="parsed",
     deps=[raw_transcripts],
     kinds={"python", "deltalake"},
-    owners=OWNERS,
-    tags=TAGS,
     code_version=_code_version(),
-    pool=SPARK_POOL,
-    op_tags=pod_size(),
 )
-@plain_errors
 def parsed_transcripts(
     context: dg.AssetExecutionContext,
     raw: RawDataResource,
@@ -41,7 +35,5 @@ def parsed_transcripts(
     spark: SparkResource,
 ) -> dg.MaterializeResult[None]:
     """The transcripts: a row for each session, with its outcome, its patient, and its segments and words."""
-    with engine.on(spark) as workers:
-        report = run_stage(ParsedStage(raw.storage, store.tables), workers, context.log.info)
-    log_stage(context, report)
+    report = run_logged(context, ParsedStage(raw.storage, store.tables), engine, spark)
     return stage_result(report, schemas.TRANSCRIPTS, {})

@@ -12,15 +12,13 @@ from typing import Final
 
 import dagster as dg
 
-from novoic_assets.assets.reporting import plain_errors
 from novoic_assets.resources.configured import ArrivalResource, RawDataResource, StoreResource
 from novoic_assets.resources.kafka import KafkaResource
 from novoic_assets.resources.topic import Batch, Judge
 from novoic_assets.sensors.deciding import Decision, decide, decide_from_look
 from novoic_assets.sensors.events import MessageKind, read_event
 from novoic_assets.sensors.looking import look
-from novoic_assets.sensors.runs import is_going, run_config, utc_now
-from novoic_assets.settings import settings
+from novoic_assets.sensors.runs import is_going, run_request, run_sensor, utc_now
 from novoic_assets.stages.listing import Cutoffs
 from novoic_assets.storage import s3
 from novoic_assets.storage.files import Storage
@@ -76,16 +74,8 @@ def kafka_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDefin
     Raises:
         NovoicError: A setting cannot be read.
     """
-    is_on = KAFKA in settings().automation
 
-    @dg.sensor(
-        name=KAFKA,
-        job_name=job_name,
-        description=_DESCRIPTION,
-        minimum_interval_seconds=settings().sensor_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
-    )
-    @plain_errors
+    @run_sensor(KAFKA, job_name, _DESCRIPTION)
     def kafka_events(
         context: dg.SensorEvaluationContext,
         raw: RawDataResource,
@@ -136,8 +126,7 @@ def _answer(
     if not decision.run:
         return dg.SkipReason(why)
     context.log.info(why)
-    # No run key: Dagster would not start another run with the key of a failed one.
-    return dg.RunRequest(run_config=run_config(cutoffs))
+    return run_request(cutoffs)
 
 
 def _judge(raw: Storage) -> Judge:

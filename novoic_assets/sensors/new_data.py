@@ -5,11 +5,9 @@ from typing import Final
 
 import dagster as dg
 
-from novoic_assets.assets.reporting import plain_errors
 from novoic_assets.resources.configured import ArrivalResource, RawDataResource, StoreResource
 from novoic_assets.sensors.deciding import decide
-from novoic_assets.sensors.runs import run_config, utc_now
-from novoic_assets.settings import settings
+from novoic_assets.sensors.runs import run_request, run_sensor, utc_now
 
 NEW_DATA: Final = "new_data"
 _DESCRIPTION: Final = (
@@ -27,16 +25,8 @@ def new_data_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDe
     Raises:
         NovoicError: A setting cannot be read.
     """
-    is_on = NEW_DATA in settings().automation
 
-    @dg.sensor(
-        name=NEW_DATA,
-        job_name=job_name,
-        description=_DESCRIPTION,
-        minimum_interval_seconds=settings().sensor_seconds,
-        default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
-    )
-    @plain_errors
+    @run_sensor(NEW_DATA, job_name, _DESCRIPTION)
     def new_data(
         context: dg.SensorEvaluationContext, raw: RawDataResource, store: StoreResource, arrival: ArrivalResource
     ) -> dg.RunRequest | dg.SkipReason:
@@ -54,7 +44,6 @@ def new_data_sensor(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.SensorDe
             now=now,
         )
         context.update_cursor(decision.cursor)
-        # No run key: Dagster would not start another run with the key of a failed one.
-        return dg.RunRequest(run_config=run_config(cutoffs)) if decision.run else dg.SkipReason(decision.why)
+        return run_request(cutoffs) if decision.run else dg.SkipReason(decision.why)
 
     return new_data

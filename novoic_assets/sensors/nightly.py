@@ -7,7 +7,7 @@ import dagster as dg
 
 from novoic_assets.assets.reporting import plain_errors
 from novoic_assets.resources.configured import ArrivalResource
-from novoic_assets.sensors.runs import is_going, run_config, utc_now
+from novoic_assets.sensors.runs import is_going, run_request, utc_now
 from novoic_assets.settings import VARIABLES, settings
 
 NIGHTLY: Final = "nightly"
@@ -32,7 +32,7 @@ def nightly_schedule(job_name: str, assets: Sequence[dg.AssetKey]) -> dg.Schedul
         now = utc_now()
         if is_going(context.instance, job_name, assets, now):
             return dg.SkipReason("a run is queued or in progress")
-        return dg.RunRequest(run_config=run_config(arrival.cutoffs(now)))
+        return run_request(arrival.cutoffs(now))
 
     try:
         return dg.schedule(

@@ -8,7 +8,7 @@ from types import ModuleType
 import pyarrow as pa
 import pytest
 
-from novoic_assets.assets import features as feature_assets
+from novoic_assets.assets import running
 from novoic_assets.features import catalogue
 from novoic_assets.features.audio.family import AudioFamily
 from novoic_assets.reasons import OK
@@ -212,7 +212,7 @@ def test_changed_metadata_reach_the_datasets(filled: Lab) -> None:
 def test_a_later_commit_of_another_run_does_not_count_against_a_stage(
     filled: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_stage = feature_assets.run_stage
+    run_stage = running.run_stage
 
     def and_then_another_run_parses(*arguments: object) -> object:
         report = run_stage(*arguments)
@@ -221,7 +221,7 @@ def test_a_later_commit_of_another_run_does_not_count_against_a_stage(
         transcripts.replace(pa.Table.from_pylist([row], schema=transcripts.schema), ["another"])
         return report
 
-    monkeypatch.setattr(feature_assets, "run_stage", and_then_another_run_parses)
+    monkeypatch.setattr(running, "run_stage", and_then_another_run_parses)
     run = filled.run(select=["text_features"])
     assert run.success
     assert ("text_features", "reconciled") not in run.failed_checks()
