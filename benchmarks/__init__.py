@@ -1,1 +1,1 @@
-"""Measurements of speed and memory: `python -m benchmarks --short` or `--full`."""
+"""Measure speed and memory: `python -m benchmarks --short` or `--full`."""

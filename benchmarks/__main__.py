@@ -1,6 +1,6 @@
-"""The command: `python -m benchmarks --short` or `--full`.
+"""The command `python -m benchmarks --short` or `--full`.
 
-`--only sessions --only tasks` measures these parts anew and keeps the figures of the others.
+`--only sessions --only tasks` measures these parts again and keeps the figures of the others.
 """
 
 import os
@@ -50,26 +50,29 @@ _NAMES: Final = ", ".join(part.name for part in PARTS)
 
 def main(
     *,
-    short: Annotated[bool, typer.Option("--short/--full", help="Everything small, or as it is published.")],
-    page: Annotated[bool, typer.Option("--page", help="Measure nothing: write the page from its JSON.")] = False,
-    only: Annotated[list[str] | None, typer.Option(help=f"A part, as often as wanted: {_NAMES}.")] = None,
+    short: Annotated[bool, typer.Option("--short/--full", help="Small sizes, or the published ones.")],
+    page: Annotated[bool, typer.Option("--page", help="Measure nothing; write the page from its JSON.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help=f"A part to measure; repeat it for more: {_NAMES}.")] = None,
     speech: Annotated[
-        Path, typer.Option(help="Folder of real utterances: WAV or FLAC files, named by their speakers.")
+        Path, typer.Option(help="Folder of real utterances: WAV or FLAC files that are named by their speakers.")
     ] = SPEECH,
     work: Annotated[
-        Path | None, typer.Option(help="Folder for corpora; those of volume stay there. Else a temporary one.")
+        Path | None, typer.Option(help="Folder for corpora, which keeps those of volume; a temporary one by default.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the results; docs/ for the full form, below --work for the short.")
+        Path | None,
+        typer.Option(
+            help="Folder of the results; by default docs/ for the full form, and below --work for the short one."
+        ),
     ] = None,
 ) -> None:
     """Measure speed and memory, and write the results as a page, JSON and pictures.
 
-    The parts are independent: each replaces its own results and leaves the others'.
+    The parts are independent: each replaces its own results only.
     """
     unknown = set(only or ()) - {part.name for part in PARTS}
     if unknown:
-        raise typer.BadParameter(f"no part {', '.join(sorted(unknown))}; there are {_NAMES}")
+        raise typer.BadParameter(f"unknown part {', '.join(sorted(unknown))}; choose from {_NAMES}")
     with ExitStack() as stack:
         if work is None:
             work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="benchmarks-")))
@@ -87,12 +90,12 @@ def main(
 
 
 def _measure(part: Part, bench: Bench, report: Report) -> bool:
-    """Run a part and write its results; a failure costs this part only."""
+    """Run a part, write its results, and return whether it succeeded; a missing requirement is no failure."""
     reason = part.missing(bench)
     if reason is None and bench.short and report.is_full(part):
-        reason = "there are full results, which short ones would replace"
+        reason = "short results would replace full ones"
     if reason is not None:
-        note(f"{part.name} is left out: {reason}")
+        note(f"{part.name} is skipped: {reason}")
         return True
     load = os.getloadavg()[0]
     note(f"{part.name}, load {load:.1f}")

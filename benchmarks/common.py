@@ -1,4 +1,4 @@
-"""What all parts share."""
+"""Definitions that all parts share."""
 
 import os
 import shutil
@@ -14,16 +14,16 @@ from rich.console import Console
 from benchmarks.corpora import RATE, Pcm, read_voices
 
 Figures = dict[str, Any]
-"""What a part measured, as it goes into the JSON."""
+"""The measurements of a part, as in the JSON."""
 
 ROOT: Final = Path(__file__).parents[1]
 """The repository."""
 
 SPEECH: Final = ROOT / "novoic_assets_tests" / "fixtures" / "librispeech"
-"""The few real utterances of the repository; `--speech` names a folder with more."""
+"""The repository's few real utterances; `--speech` names a folder with more."""
 
 WORKERS: Final = 2
-"""NOVOIC_WORKERS, where a part does not say otherwise."""
+"""The default of NOVOIC_WORKERS in all parts."""
 
 TWO_FAMILIES: Final = ",".join(
     f"-{name}"
@@ -32,13 +32,13 @@ TWO_FAMILIES: Final = ",".join(
         *("formants", "spectral", "level_and_pauses", "recording"),
     )
 )
-"""The setting NOVOIC_FAMILIES that leaves `word_vector` and `mfcc`, in which the platform's own cost shows."""
+"""The setting NOVOIC_FAMILIES that keeps only `word_vector` and `mfcc`, so that the platform's own cost shows."""
 
 _err = Console(stderr=True)
 
 
 class BenchmarkError(Exception):
-    """A measurement went wrong: a command failed, or its result is not what it should be."""
+    """A measurement failed: a command ended with an error, or its result is wrong."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Bench:
 
     Attributes:
         work: Folder for corpora and stores.
-        short: Whether everything is small.
+        short: Whether all sizes are small.
         speech: Folder of real utterances.
     """
 
@@ -57,19 +57,19 @@ class Bench:
 
     @cached_property
     def voices(self) -> list[Pcm]:
-        """The real speech of each speaker, as `corpora.read_voices` gives it."""
+        """The real speech of each speaker, from `corpora.read_voices`."""
         return read_voices(self.speech)
 
     @property
     def speech_label(self) -> str:
-        """What the real speech is, for the report; it names the folder, not where it is."""
+        """A description of the real speech for the report; it names the folder without its path."""
         seconds = sum(map(len, self.voices)) / RATE
         speakers = "1 speaker" if len(self.voices) == 1 else f"{len(self.voices)} speakers"
         return f"real speech of {speakers} (excerpts of {seconds:,.0f} s, folder `{self.speech.name}`)"
 
     @contextmanager
     def scratch(self, name: str) -> Iterator[Path]:
-        """An empty folder that is deleted afterwards."""
+        """Create an empty folder, and delete it afterwards."""
         folder = self.work / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -80,13 +80,13 @@ class Bench:
 
 
 def no_speech(bench: Bench) -> str | None:
-    """Why a part that needs real speech cannot be run, if it cannot."""
-    return None if bench.voices else "there is no real speech; name a folder of WAV or FLAC files with --speech"
+    """Return why a part that needs real speech cannot run; None if it can."""
+    return None if bench.voices else "no real speech was found; name a folder of WAV or FLAC files with --speech"
 
 
 @contextmanager
 def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Environment variables of this process and those that it starts, for a while."""
+    """Set environment variables of this process and its children for a while."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -105,7 +105,11 @@ def note(line: str) -> None:
 
 
 def require(condition: bool, otherwise: str) -> None:  # noqa: FBT001 - a fact, not a switch
-    """Stop the part where a result is not what it should be.
+    """Stop the part if a result is wrong.
+
+    Args:
+        condition: Whether the result is right.
+        otherwise: The message if it is not.
 
     Raises:
         BenchmarkError: The condition does not hold.

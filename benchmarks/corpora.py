@@ -1,8 +1,8 @@
-"""Corpora to measure with: recordings of real speech, transcripts of English sentences, metadata.
+"""Make corpora for measuring: recordings of real speech, transcripts of English sentences, metadata.
 
-A recording is put together from excerpts of real utterances: an investigator and a patient take turns, each with the
-voice of one speaker. Its transcript has a segment for each excerpt, at the excerpt's own times, with the words of
-the sample corpus's sentences at the rate of talk. Everything depends on the arguments alone.
+A recording joins excerpts of real utterances: an investigator and a patient take turns, each with the voice of one
+speaker. Its transcript has a segment for each excerpt, at the excerpt's times, with words of the sample corpus's
+sentences at the rate of talk. Everything depends on the arguments alone.
 
 For volume, many sessions share few recordings by hard links; each session has a transcript of its own.
 """
@@ -32,16 +32,16 @@ RATE: Final = 16_000
 _SPEAKERS: Final[tuple[Speaker, ...]] = ("investigator", "patient", "patient")  # of the segments, in turn
 _SEGMENT_SECONDS: Final = (1.5, 4.5)
 _PAUSE_SECONDS: Final = (0.2, 0.6)
-_WORDS_PER_SECOND: Final = 2.8  # of a segment; pauses included, 150 a minute
+_WORDS_PER_SECOND: Final = 2.8  # of a segment; 150 a minute with pauses
 _LARGEST_NOISE: Final = 2  # of 32,767: a room is never digitally silent
-_TOKENS_PER_OWN_WORD: Final = 500  # how often a session has a word that no other has
+_TOKENS_PER_OWN_WORD: Final = 500  # one token in so many is a word that no other session has
 _SESSIONS_PER_PATIENT: Final = 1.2
-_BASE_SECONDS: Final = 900.0  # of a long recording, which repeats it
+_BASE_SECONDS: Final = 900.0  # length of the part that a long recording repeats
 _MADE: Final = "corpus.json"
 
 
 class Segment(NamedTuple):
-    """A stretch of one speaker's speech, in seconds from the start of the recording."""
+    """A stretch of one speaker's speech; times are seconds from the start of the recording."""
 
     start: float
     end: float
@@ -50,14 +50,14 @@ class Segment(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """What was made.
+    """The size of a corpus.
 
     Attributes:
         sessions: Number of sessions.
-        seconds: Length of all recordings together, each counted as often as it is linked.
+        seconds: Length of all recordings together; each counts as often as it is linked.
         recordings: Number of distinct recordings.
-        audio_bytes: Their size.
-        words: Words of all transcripts.
+        audio_bytes: Size of these recordings.
+        words: Number of words of all transcripts.
     """
 
     sessions: int
@@ -71,11 +71,11 @@ def read_voices(folder: Path) -> list[Pcm]:
     """Read real utterances.
 
     Args:
-        folder: Holds WAV or FLAC files at any depth. A file's name begins with its speaker, and a `-` if there is
-            more, as in LibriSpeech.
+        folder: Holds WAV or FLAC files at any depth. A file's name begins with its speaker, up to the first `-`, as in
+            LibriSpeech.
 
     Returns:
-        The speech of each speaker, mono at 16 kHz, all utterances one after the other; empty without files.
+        The speech of each speaker: int16, mono at 16 kHz, all utterances in a row; empty without files.
     """
     voices: dict[str, list[Pcm]] = {}
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in {".wav", ".flac"}):
@@ -85,11 +85,11 @@ def read_voices(folder: Path) -> list[Pcm]:
 
 
 def converse(seconds: float, voices: Sequence[Pcm], seed: int) -> tuple[Pcm, list[Segment]]:
-    """Put a session together from excerpts of two voices.
+    """Join excerpts of two voices into a session.
 
     Args:
         seconds: Its length; at least one excerpt of each speaker fits in, however short it is.
-        voices: Of which the seed chooses one for the patient and another for the investigator, if there is another.
+        voices: The seed chooses one for the patient and, if possible, another for the investigator.
         seed: Decides everything else.
 
     Returns:
@@ -118,11 +118,19 @@ def converse(seconds: float, voices: Sequence[Pcm], seed: int) -> tuple[Pcm, lis
 
 
 def write_recording(path: Path, voices: Sequence[Pcm], seconds: float, rate: int, channels: int = 1) -> None:
-    """Write a PCM_16 WAV file of speech in pieces, so that it may be longer than memory, and its segments beside it."""
+    """Write a PCM_16 WAV file of speech in pieces, so that it may exceed memory, and its segments beside it.
+
+    Args:
+        path: The WAV file; its segments go to the same name with `.json`.
+        voices: The voices, as in `converse`.
+        seconds: The length of the recording.
+        rate: Samples per second.
+        channels: Number of channels.
+    """
     length = min(seconds, _BASE_SECONDS)
     spoken, segments = converse(length, voices, seed=0)
     piece = soxr.resample(spoken, RATE, rate)
-    # The channels differ by level, as those of one room's microphones do.
+    # The channels differ by level, like microphones in one room.
     frames = np.stack([piece // (1 + channel) for channel in range(channels)], axis=1).astype(np.int16)
     left = round(seconds * rate)
     with soundfile.SoundFile(path, "w", rate, channels=channels, subtype="PCM_16", format="WAV") as file:
@@ -139,12 +147,12 @@ def _write_segments(recording: Path, segments: Sequence[Segment]) -> None:
 
 
 def read_segments(recording: Path) -> list[Segment]:
-    """The segments of a recording that this module wrote."""
+    """Read the segments of a recording that this module wrote."""
     return [Segment(*each) for each in json.loads(recording.with_suffix(".json").read_text("utf-8"))]
 
 
 class Words:
-    """English sentences of the sample corpus, as they are said by patients and by investigators."""
+    """English sentences of patients and investigators in the sample corpus."""
 
     def __init__(self) -> None:
         settings = CorpusSettings(sessions=24, minutes=5.0)
@@ -155,13 +163,13 @@ class Words:
                     self._said[part.speaker].extend(part.words)
 
     def draw(self, speaker: Speaker, count: int, rng: np.random.Generator, mark: str = "") -> list[str]:
-        """Words and punctuation marks from anywhere in the sentences, in order.
+        """Return words and punctuation marks from anywhere in the sentences, in order.
 
         Args:
-            speaker: Whose.
-            count: How many.
+            speaker: The speaker of the sentences.
+            count: Number of words and marks.
             rng: Decides where they begin.
-            mark: Makes one word in 500 the session's own; without it no word is.
+            mark: Makes one word in 500 unique to the session; without it none is.
         """
         said = self._said[speaker]
         first = int(rng.integers(len(said)))
@@ -173,7 +181,7 @@ class Words:
 
 
 def transcript(session: str, patient: str, said: Sequence[tuple[Segment, Sequence[str]]]) -> str:
-    """The XML of a transcript: its segments and the words of each."""
+    """Return the XML of a transcript from its segments and the words of each."""
     ids = {"patient": patient, "investigator": "_inv"}
     body = []
     for number, (segment, words) in enumerate(said):
@@ -189,13 +197,16 @@ def transcript(session: str, patient: str, said: Sequence[tuple[Segment, Sequenc
 
 
 def write_corpus(folder: Path, voices: Sequence[Pcm], sessions: int, lengths: Sequence[float]) -> Corpus:
-    """Write a raw folder, unless it is there.
+    """Write a raw folder, unless it exists.
 
     Args:
-        folder: Where.
-        voices: Of whom to take the speech.
+        folder: The folder.
+        voices: The voices, as in `converse`.
         sessions: Number of sessions.
         lengths: Seconds of each distinct recording; the sessions take them in turn.
+
+    Returns:
+        The size of the corpus.
     """
     made = folder / _MADE
     if made.exists():
@@ -228,11 +239,11 @@ def change(folder: Path, corpus: Corpus, share: float) -> int:
 
     Args:
         folder: The corpus.
-        corpus: What is in it.
-        share: Part of the sessions to change.
+        corpus: Its size.
+        share: The share of the sessions to change, from 0 to 1.
 
     Returns:
-        How many were changed.
+        Number of changed sessions.
     """
     words = Words()
     count = max(1, round(share * corpus.sessions))

@@ -1,4 +1,4 @@
-"""The engines, started and timed: the process pool, Spark in one process, Spark's standalone cluster."""
+"""Start and time the engines: the process pool, Spark in one process, Spark's standalone cluster."""
 
 import os
 import sys
@@ -27,26 +27,30 @@ LOCAL: Final = "spark local"
 CLUSTER: Final = "spark cluster"
 
 _TOTAL_COST: Final = 100.0  # seconds that tasks claim to take together: too long for the pool to work inline
-_NOTHINGS: Final = 16  # tasks without work, enough that every worker gets some
+_NOTHINGS: Final = 16  # tasks without work: enough for every worker
 _STARTED_WITHIN: Final = 60.0  # seconds
-_COMPUTE: Final = pa.field("compute", pa.list_(pa.string()))  # the families to compute of a task
+_COMPUTE: Final = pa.field("compute", pa.list_(pa.string()))  # the families to compute for a task
 
 
 def missing(kind: str) -> str | None:
-    """Why an engine cannot be measured here, if it cannot."""
-    return "there is no Java" if kind != POOL and not has_java() else None
+    """Return why an engine cannot be measured here; None if it can."""
+    return "Java is not installed" if kind != POOL and not has_java() else None
 
 
 def measure(kind: str, stage: Stage, repeats: int) -> Figures:
     """Time an engine on the work of a stage.
 
     Args:
-        kind: Which engine.
-        stage: The audio stage, with sessions that have not been computed.
+        kind: `POOL`, `LOCAL` or `CLUSTER`.
+        stage: The audio stage, with sessions that are not computed yet.
         repeats: How often to do the work.
 
     Returns:
-        Seconds of start-up, which ends when every worker has answered once, and of the work, sorted.
+        Seconds of start-up, which ends when every worker has answered once; sorted seconds of the work; the number of
+        sessions.
+
+    Raises:
+        BenchmarkError: A session was refused or lost.
     """
     upstream = stage.upstream()
     work = upstream.tasks(sorted(upstream.wanted))
@@ -72,11 +76,11 @@ def measure(kind: str, stage: Stage, repeats: int) -> Figures:
 def _map(
     engine: SessionEngine, function: SessionFunction, tasks: pa.Table, costs: Sequence[float]
 ) -> tuple[float, int]:
-    """Seconds taken, and the number of sessions that are ok."""
+    """Return the seconds of the work and the number of ok sessions."""
     start = time.perf_counter()
     batches = list(engine.map(function, tasks, costs))
     wall = time.perf_counter() - start
-    require(sum(batch.num_rows for batch in batches) == tasks.num_rows, "an engine has lost sessions")
+    require(sum(batch.num_rows for batch in batches) == tasks.num_rows, "the engine lost sessions")
     return wall, sum(reason == OK for batch in batches for reason in batch["reason"].to_pylist())
 
 
@@ -107,7 +111,7 @@ def _session(master: str) -> "Iterator[SparkSession]":
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.executor.memory", "1g")
-        # No work is given out before every worker of a cluster is there.
+        # Spark hands out no work before every worker of the cluster has registered.
         .config("spark.cores.max", str(WORKERS))
         .config("spark.scheduler.minRegisteredResourcesRatio", "1.0")
         .config("spark.scheduler.maxRegisteredResourcesWaitingTime", f"{_STARTED_WITHIN:.0f}s")

@@ -1,4 +1,4 @@
-"""Processes and what they take: time, memory; and the machine they run on."""
+"""Measure time and memory of processes, and describe the machine."""
 
 import datetime as dt
 import importlib.metadata
@@ -26,7 +26,7 @@ _LINES_OF_A_FAILURE: Final = 20
 
 
 def machine() -> Figures:
-    """Describe the machine, the system and the versions that matter."""
+    """Describe the machine, the system and the versions of the packages."""
     versions = {}
     for name in _PACKAGES:
         try:
@@ -61,15 +61,14 @@ def _system() -> str:
 
 
 def now() -> str:
-    """The time, for the report."""
+    """Return the current time for the report, such as `2026-11-27 09:45 UTC`."""
     return dt.datetime.now(dt.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def own_peak_bytes() -> int:
-    """Largest resident memory of this process so far, or since `forget_peak`.
+    """Return the largest resident memory of this process so far, or since `forget_peak`, in bytes.
 
-    Where the kernel tells it, it is that of the program alone; `ru_maxrss` begins with the peak of the process that
-    started it.
+    Linux counts the program alone (`VmHWM`); elsewhere `ru_maxrss` begins with the peak of the parent process.
     """
     status = _kilobytes(_PROC / "self" / "status")
     if "VmHWM" in status:
@@ -79,7 +78,7 @@ def own_peak_bytes() -> int:
 
 
 def forget_peak() -> int:
-    """Start the peak of this process anew at what it holds now, and return that; on Linux only."""
+    """Reset the peak of this process to its current memory, and return that in bytes; Linux only."""
     (_PROC / "self" / "clear_refs").write_text("5", "ascii")
     return own_peak_bytes()
 
@@ -92,10 +91,10 @@ def child(function: str, **arguments: Any) -> Figures:  # noqa: ANN401 - whateve
         arguments: Its arguments; they pass through JSON.
 
     Returns:
-        What it returned.
+        Its result.
 
     Raises:
-        BenchmarkError: It failed.
+        BenchmarkError: The function failed.
     """
     command = [sys.executable, "-m", "benchmarks.children", function, json.dumps(arguments)]
     done = subprocess.run(  # noqa: S603 - our own module
@@ -112,15 +111,15 @@ def _tail(text: str) -> str:
 
 @dataclass(frozen=True)
 class Finished:
-    """What a command took.
+    """The time and memory of a command.
 
     Attributes:
         wall: Seconds.
-        cpu: Seconds of CPU, its own and of all processes that it started and waited for.
-        workers: Most worker processes at one time; 0 where the command did all the work.
+        cpu: Seconds of CPU, including all processes that it started and waited for.
+        workers: Most worker processes at one time; 0 if the command did all the work.
         workers_cpu: Seconds of CPU of all worker processes together.
         parent: Largest resident memory of the command's own process, in bytes.
-        worker: The same of its largest worker process; 0 where it had none.
+        worker: The same of its largest worker process; 0 if it had none.
         together: Largest memory of all processes together, in bytes; shared pages count once.
         samples: Over time: seconds, resident MB of the command, resident MB of its largest worker.
     """
@@ -135,7 +134,7 @@ class Finished:
     samples: list[tuple[float, float, float]]
 
     def figures(self) -> Figures:
-        """For the JSON; 1 MB is 1,000,000 bytes."""
+        """Return the figures for the JSON; 1 MB is 1,000,000 bytes."""
         return {
             "wall_s": round(self.wall, 2),
             "cpu_s": round(self.cpu, 2),
@@ -152,9 +151,9 @@ def run(argv: Sequence[str], *, folder: Path, env: Mapping[str, str], interval: 
 
     Args:
         argv: The command.
-        folder: Where to run it; its output goes to a file there.
-        env: Environment variables beside those of this process.
-        interval: Seconds between two looks at memory.
+        folder: The working folder; the output goes to a file there.
+        env: Environment variables to add to those of this process.
+        interval: Seconds between two samples of memory.
 
     Raises:
         BenchmarkError: The command failed.
@@ -189,10 +188,9 @@ def _without_settings(env: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass
 class _Watch:
-    """Looks at a process and its descendants, in a thread of its own.
+    """Samples a process and its descendants in a thread.
 
-    Peaks of resident memory are the kernel's own high-water marks, so that only the last moments before a process
-    ends are missed.
+    Peaks of resident memory are the kernel's own high-water marks, so only the last moments of a process are missed.
     """
 
     pid: int
@@ -209,7 +207,7 @@ class _Watch:
         self._thread = threading.Thread(target=self._look_on, daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start to sample."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -238,12 +236,12 @@ class _Watch:
 
 
 def _processes(root: int) -> dict[int, float]:
-    """A process and its descendants, with the seconds of CPU of each; empty where there is no /proc."""
+    """Return the seconds of CPU of a process and its descendants, by id; empty without /proc."""
     children: dict[int, list[int]] = {}
     cpu: dict[int, float] = {}
     for entry in _PROC.glob("[0-9]*/stat"):
         try:
-            # After the name, in brackets, which may hold anything: state, parent, nine more, user and system time.
+            # After the name in brackets, which may hold anything: state, parent, nine more, user and system time.
             fields = entry.read_text("utf-8", "replace").rpartition(")")[2].split()
             parent, ticks = int(fields[1]), int(fields[11]) + int(fields[12])
         except (OSError, IndexError, ValueError):
@@ -258,7 +256,7 @@ def _processes(root: int) -> dict[int, float]:
 
 
 def _is_worker(pid: int) -> bool:
-    """Whether a process is one of a pool's: not a short-lived helper, and not a copy that is about to become one."""
+    """Whether a process is a worker of a pool: no short-lived helper, nor a copy that is about to become a worker."""
     try:
         return b"spawn_main" in (_PROC / str(pid) / "cmdline").read_bytes()
     except OSError:

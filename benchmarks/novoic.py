@@ -1,4 +1,4 @@
-"""Runs of `novoic materialize`, as whoever uses it starts them."""
+"""Run `novoic materialize` as its users do."""
 
 import os
 import shutil
@@ -17,14 +17,20 @@ def materialize(
     Args:
         raw: The raw folder.
         store: The store.
-        folder: Where to run it, with the history of its runs; the repository's `dagster.yaml` is copied there.
+        folder: The working folder, which gets the repository's `dagster.yaml` and the history of runs.
         families: The setting NOVOIC_FAMILIES; empty for all.
         workers: The setting NOVOIC_WORKERS.
+
+    Returns:
+        The time and memory of the run.
+
+    Raises:
+        BenchmarkError: The run failed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(ROOT / "dagster.yaml", folder / "dagster.yaml")
     novoic = Path(sys.executable).parent / "novoic"
-    # Its own modules first: `benchmarks` holds a family, and a checkout may not be the one that is installed.
+    # This repository comes first on the path: `benchmarks` holds a family, and another checkout may be installed.
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return run(
         [str(novoic), "materialize", "--raw", str(raw), "--store", str(store)],
@@ -34,11 +40,11 @@ def materialize(
 
 
 def parse(raw: Path, folder: Path) -> dict[str, str]:
-    """Materialize what features are computed from: the raw assets and the parsed transcripts.
+    """Materialize the inputs of the features: the raw assets and the parsed transcripts.
 
     Args:
         raw: The raw folder.
-        folder: Where the store and the history of runs go.
+        folder: The folder for the store and the history of runs.
 
     Returns:
         The roots `raw` and `store`.
@@ -51,15 +57,15 @@ def parse(raw: Path, folder: Path) -> dict[str, str]:
 
 
 def check_outcome(store: Path, sessions: int, *, published: bool = True) -> Figures:
-    """What a store holds.
+    """Check and return the content of a store.
 
     Args:
         store: The store.
-        sessions: How many sessions have to be ok in every stage.
-        published: Whether `ad_vs_hc` has to be published; a handful of sessions may not have all its classes.
+        sessions: How many sessions must be ok in every stage.
+        published: Whether `ad_vs_hc` must be published; a handful of sessions may lack one of its classes.
 
     Raises:
-        BenchmarkError: They are not.
+        BenchmarkError: Sessions are missing or not ok, or the dataset is not published.
     """
     found = child("outcome", store=str(store))
     for name in ("transcripts", "text_features", "audio_features"):

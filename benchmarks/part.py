@@ -1,4 +1,4 @@
-"""What a part is."""
+"""The parts of the benchmarks and their targets."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ class Target:
     """A limit that a figure should keep.
 
     Attributes:
-        text: What is asked.
+        text: The name of the figure, for the report.
         limit: The limit.
-        reached: Takes the figure from what the part measured; None where it was not measured.
-        unit: Of the figure, for the report.
-        at_least: Whether the figure should be as large as the limit, or larger; else as small, or smaller.
+        reached: Takes the figure from the part's measurements; None if it was not measured.
+        unit: The unit of the figure, for the report.
+        at_least: Whether the limit is the least value; otherwise it is the largest.
     """
 
     text: str
@@ -30,7 +30,7 @@ class Target:
     at_least: bool = False
 
     def is_met(self, figures: Figures) -> bool | None:
-        """Whether the figure keeps the limit; None where it was not measured."""
+        """Whether the figure keeps the limit; None if it was not measured."""
         value = self.reached(figures)
         if value is None:
             return None
@@ -43,16 +43,16 @@ def _no_plots(_: Figures) -> "Mapping[str, Figure]":
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the benchmarks; it depends on no other.
+    """A part of the benchmarks, independent of the others.
 
     Attributes:
         name: Its name on the command line.
         title: Its heading in the report.
-        run: Measures.
-        markdown: Its section of the report.
-        plots: Its pictures, by name.
-        targets: What should be reached at full size.
-        missing: Why it cannot be run here, if it cannot.
+        run: Measures, and returns the figures.
+        markdown: Makes its section of the report from the figures.
+        targets: Its targets at full size.
+        plots: Makes its pictures, by name.
+        missing: Returns why it cannot run here; None if it can.
     """
 
     name: str
@@ -65,5 +65,11 @@ class Part:
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    """A Markdown table; all columns but the first are aligned to the right."""
+    """Return a Markdown table; all columns except the first are aligned to the right.
+
+    >>> print(table(("", "seconds"), [("a tick", "1.26")]))
+    |  | seconds |
+    | --- | ---: |
+    | a tick | 1.26 |
+    """
     return markdown.table(header, rows, right=range(1, len(header)))

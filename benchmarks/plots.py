@@ -1,4 +1,4 @@
-"""Pictures: figures without a display, written as small SVG files that are the same for the same figures."""
+"""Draw pictures without a display, as small SVG files; equal figures give equal files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def figure(x: str, y: str) -> "tuple[Figure, Axes]":
-    """An empty figure with one pair of axes."""
+    """Return an empty figure with one pair of axes, which have these labels."""
     from matplotlib.figure import Figure
 
     drawn = Figure(figsize=(6.4, 3.8), layout="constrained")
@@ -32,7 +32,18 @@ def save(drawn: "Figure", path: Path) -> None:
 
 
 def thinned(samples: Sequence[tuple[float, float, float]], most: int = 300) -> list[tuple[float, float, float]]:
-    """At most so many points: of each stretch the time of its first and the largest of each value."""
+    """Reduce samples to a number of points.
+
+    Args:
+        samples: For each, a time and two values.
+        most: The largest number of points.
+
+    Returns:
+        For each stretch of samples, the time of its first one and the largest of each value.
+
+    >>> thinned([(0.0, 1.0, 5.0), (0.5, 2.0, 4.0), (1.0, 3.0, 3.0)], most=2)
+    [(0.0, 2.0, 5.0), (1.0, 3.0, 3.0)]
+    """
     step = max(1, -(-len(samples) // most))
     stretches = [samples[start : start + step] for start in range(0, len(samples), step)]
     return [(part[0][0], max(own for _, own, _ in part), max(other for *_, other in part)) for part in stretches]

@@ -1,28 +1,29 @@
-"""The report: a JSON that keeps each part's last results, and a page and pictures made from it."""
+"""The report: a JSON with each part's last results, and the page and pictures made from it."""
 
 import json
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.common import Figures
+from benchmarks.common import WORKERS, Figures
 from benchmarks.measure import machine, now
 from benchmarks.part import Part, Target, table
 from benchmarks.plots import save
 
 _NAME: Final = "performance"
 _INTRODUCTION: Final = (
-    "# Performance\n\nWritten by `python -m benchmarks`; `performance.json` has all figures and the versions used."
-    " 1 MB is 1,000,000 bytes. _Two families_ are `word_vector` and `mfcc`, in which the platform's own cost shows."
-    " _Processes beside the command_ are the worker processes that worked; where there is none, the command did the"
-    " work itself."
+    "# Performance\n\n`python -m benchmarks` writes this page; `performance.json` has all figures and versions. 1 MB"
+    " is 1,000,000 bytes. Unless a section says otherwise, a _run_ is `novoic materialize` with NOVOIC_WORKERS="
+    f"{WORKERS} and two families, `word_vector` and `mfcc`, in which the platform's own cost shows. _Workers_ counts"
+    " worker processes; with 0 the command did the work itself. _Linked_ recordings are hard links to few files, so"
+    " the disk is hardly read."
 )
 
 
 class Report:
-    """Results of all parts, in a folder.
+    """The results of all parts.
 
     Attributes:
-        folder: Where the page, the JSON and the pictures are.
+        folder: The folder of the page, the JSON and the pictures.
     """
 
     def __init__(self, folder: Path, parts: tuple[Part, ...]) -> None:
@@ -32,18 +33,18 @@ class Report:
         self._results: dict[str, Any] = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
 
     def is_full(self, part: Part) -> bool:
-        """Whether there is a result of the full form, which one of the short form must not replace."""
+        """Whether the part has a result of the full form, which the short form must not replace."""
         return part.name in self._results and not self._results[part.name]["short"]
 
     def add(self, part: Part, figures: Figures, *, short: bool, seconds: float, load: float) -> None:
-        """Put a part's result in the place of its last one, and write everything.
+        """Replace a part's last result, and write everything.
 
         Args:
             part: The part.
-            figures: What it measured.
-            short: Whether in the short form.
-            seconds: How long it took.
-            load: How many processes wanted a core, on average of the minute before; a busy machine measures little.
+            figures: Its measurements.
+            short: Whether they are of the short form.
+            seconds: How long measuring took.
+            load: How many processes wanted a core, on average of the minute before; a busy machine distorts figures.
         """
         self._results[part.name] = {
             "measured": now(),
@@ -65,7 +66,7 @@ class Report:
                 save(drawn, self.folder / f"{_NAME}-{name}.svg")
 
     def markdown(self) -> str:
-        """The page."""
+        """Return the page."""
         measured = self._measured()
         machines = list(dict.fromkeys(_describe(result["machine"]) for _, result in measured))
         sections = [
@@ -78,7 +79,7 @@ class Report:
             load = f", load {result['load']:g} before" if "load" in result else ""
             text = f"## {part.title}\n\n_{result['measured'][:10]}, machine {machine}{load}._"
             if result["short"]:
-                text += " _Short form: sizes are small, and start-up is most of it._"
+                text += " _Short form: sizes are small, so start-up dominates._"
             text += f"\n\n{part.markdown(result['figures'])}"
             for name in part.plots(result["figures"]):
                 text += f"\n\n![{part.title}]({_NAME}-{name}.svg)"
@@ -121,7 +122,7 @@ def _number(value: float, unit: str) -> str:
 
 
 def _rounded(value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """The same with six significant digits."""
+    """Round every number to six significant digits."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):

@@ -1,6 +1,6 @@
-"""A family as slow as a large model: what a site may add, and `novoic` has to spread over its workers.
+"""A family as slow as a large model, which `novoic` must spread over its workers.
 
-`NOVOIC_FAMILIES=benchmarks.slow_family:SLOW` installs it.
+`NOVOIC_FAMILIES=benchmarks.slow_family:SLOW` adds it.
 """
 
 import time
@@ -11,7 +11,7 @@ from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.session import TextFamily
 
 SECONDS: Final = 0.5
-"""Of CPU, for each session."""
+"""Seconds of CPU for each session."""
 
 
 def _compute(conversation: Conversation, speaker: Speaker) -> Computed:

@@ -16,6 +16,7 @@ import soundfile
 from novoic_assets.definitions import MATERIALIZE_ALL, defs
 from novoic_assets.storage.files import Storage
 from novoic_assets.storage.store_tables import StoreTables
+from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
 from novoic_assets.training import publish
 
 Content = Mapping[str, object]
@@ -224,6 +225,14 @@ class Lab:
         """Read all rows, as text, and the current versions."""
         rows = {table: [repr(row) for row in rows] for table, rows in self.all_rows().items()}
         return rows | {"versions": self.versions()}
+
+
+def materialize_sample(folder: Path, settings: CorpusSettings) -> Path:
+    """Make a sample corpus below a folder, materialize everything, and return the store."""
+    lab = Lab(folder)
+    write_corpus(folder / "corpus", settings)
+    assert lab.run(raw=folder / "corpus").success
+    return lab.store
 
 
 def _comparable(value: Any) -> Any:

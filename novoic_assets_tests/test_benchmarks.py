@@ -1,4 +1,4 @@
-"""The arithmetic of the benchmarks, and the short form of the parts that take seconds."""
+"""The arithmetic of the benchmarks, and the short form of their quickest parts."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def voices():
-    """Two voices that differ in the sign of their samples."""
+    """Two voices that differ by the sign of their samples."""
     rng = np.random.default_rng(0)
     return [rng.integers(1_000, 2_000, 40_000, np.int16), rng.integers(-2_000, -1_000, 40_000, np.int16)]
 
@@ -98,21 +98,21 @@ def _part(limit, reached=1.0, **settings):
         (_part(2.0, reached=None), "| not measured |"),
     ],
 )
-def test_the_report_says_plainly_what_was_not_reached(tmp_path, part, text):
+def test_the_report_marks_targets_that_are_not_reached(tmp_path, part, text):
     results = report.Report(tmp_path, (part,))
     results.add(part, {}, short=False, seconds=1.0, load=0.1)
     assert text in results.markdown()
     assert results.is_full(part)
 
 
-def test_a_part_leaves_the_results_of_others(tmp_path):
+def test_a_part_keeps_the_results_of_others(tmp_path):
     first, second = _part(2.0), Part("two", "Two", lambda bench: {}, lambda figures: "")
     report.Report(tmp_path, (first, second)).add(first, {}, short=True, seconds=1.0, load=0.1)
     report.Report(tmp_path, (first, second)).add(second, {}, short=True, seconds=1.0, load=0.1)
     assert json.loads((tmp_path / "performance.json").read_text()).keys() == {"one", "two"}
 
 
-def test_a_failed_command_is_not_a_measurement(tmp_path):
+def test_a_command_that_fails_is_an_error(tmp_path):
     with pytest.raises(BenchmarkError, match="no such thing"):
         run([sys.executable, "-c", "raise SystemExit('no such thing')"], folder=tmp_path, env={})
 
@@ -129,7 +129,7 @@ def test_a_command_is_measured_with_its_children(tmp_path):
         assert done.together > 50_000_000
 
 
-def test_worker_processes_and_their_work_are_counted(tmp_path):
+def test_worker_processes_and_their_work_are_counted_apart(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import multiprocessing, time\n"
@@ -153,7 +153,7 @@ def test_the_slow_family_takes_half_a_second_of_a_core_for_each_session():
     assert time.process_time() - start >= 0.5
 
 
-def test_a_page_says_when_and_on_which_machine_each_part_was_measured(tmp_path):
+def test_the_page_names_date_and_machine_of_each_part(tmp_path):
     part = _part(2.0)
     results = report.Report(tmp_path, (part,))
     results.add(part, {}, short=False, seconds=1.0, load=0.26)
@@ -161,7 +161,7 @@ def test_a_page_says_when_and_on_which_machine_each_part_was_measured(tmp_path):
     assert f"## One\n\n_{day}, machine 1, load 0.3 before._" in (tmp_path / "performance.md").read_text()
 
 
-def test_the_page_in_the_repository_is_what_its_figures_say():
+def test_the_page_in_the_repository_is_written_from_its_figures():
     results = report.Report(ROOT / "docs", PARTS)
     assert results.markdown() == (ROOT / "docs" / "performance.md").read_text()
 

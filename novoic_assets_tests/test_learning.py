@@ -19,9 +19,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from novoic_assets.synthetic.corpus import CorpusSettings, write_corpus
+from novoic_assets.synthetic.corpus import CorpusSettings
 from novoic_assets.training.load import TrainingData, load_dataset
-from novoic_assets_tests.lab import Lab
+from novoic_assets_tests.lab import materialize_sample
 
 pytestmark = pytest.mark.slow
 
@@ -68,26 +68,12 @@ def both(data: TrainingData) -> Matrix:
     return np.hstack([data.X_text, data.X_audio])
 
 
-def materialized(folder: Path, effect: float) -> Path:
-    """Make the store of the default sample corpus.
-
-    Args:
-        folder: The folder for corpus and store.
-        effect: Size of the differences between cases and controls; 1 is the default corpus, 0 has none.
-    """
-    corpus = folder / "corpus"
-    write_corpus(corpus, CorpusSettings(effect=effect))
-    lab = Lab(folder)
-    assert lab.run(raw=corpus).success
-    return lab.store
-
-
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The store of the default sample corpus."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NOVOIC_PSEUDONYM_KEY", "the key that the order of rows and so the folds depend on")
-        yield materialized(tmp_path_factory.mktemp("sample"), effect=1.0)
+        yield materialize_sample(tmp_path_factory.mktemp("sample"), CorpusSettings(effect=1.0))
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +81,7 @@ def same(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The store of a corpus in which cases and controls do not differ."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NOVOIC_PSEUDONYM_KEY", "the key that the order of rows and so the folds depend on")
-        yield materialized(tmp_path_factory.mktemp("same"), effect=0.0)
+        yield materialize_sample(tmp_path_factory.mktemp("same"), CorpusSettings(effect=0.0))
 
 
 # The values that show the stated differences, and whether they are higher in cases.

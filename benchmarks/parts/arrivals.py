@@ -1,4 +1,4 @@
-"""From a session's arrival to the datasets, with `dagster dev` running and a sensor on."""
+"""Time from a session's arrival to the datasets, with `dagster dev` and a sensor on."""
 
 import json
 import random
@@ -20,14 +20,14 @@ from novoic_assets.training import publish
 from novoic_assets.training.cohorts import COHORTS
 from novoic_assets_tests.dagster_dev import dagster_dev
 
-_PATIENCE: Final = 300.0  # s until a session is given up
+_PATIENCE: Final = 300.0  # s to wait for a session
 _LABELS: Final = {"folder": "folder, `new_data`", "kafka": "S3 and Kafka, `kafka`"}
 _LONGEST_PAUSE: Final = 20.0  # s between two arrivals
 _TOPIC: Final = "sessions"
 _MOST: Final = 60.0  # s
 
 Deliver = Callable[[list[Path]], None]
-"""Brings the files of a session to where the sensor looks."""
+"""Delivers the files of a session to the place that the sensor lists."""
 
 
 def _missing(_: Bench) -> str | None:
@@ -48,7 +48,7 @@ def _run(bench: Bench) -> Figures:
 
 
 def _corpus(folder: Path, before: int, arrivals: int, minutes: float) -> tuple[Path, list[list[Path]]]:
-    """A raw folder, and the files of the sessions that are still to arrive in it."""
+    """Return a raw folder, and the files of the sessions that will arrive in it."""
     raw, coming = folder / "raw", folder / "coming"
     settings = CorpusSettings(sessions=before + arrivals, minutes=minutes)
     write_corpus(raw, settings)
@@ -65,7 +65,7 @@ def _corpus(folder: Path, before: int, arrivals: int, minutes: float) -> tuple[P
 
 @contextmanager
 def _folder(folder: Path, raw: Path) -> Iterator[tuple[Mapping[str, str], Storage, Deliver]]:
-    """A folder, watched by the sensor that lists it."""
+    """Settings, store and delivery for a folder and the sensor that lists it."""
     store = folder / "store"
 
     def deliver(files: list[Path]) -> None:
@@ -78,7 +78,7 @@ def _folder(folder: Path, raw: Path) -> Iterator[tuple[Mapping[str, str], Storag
 
 @contextmanager
 def _kafka(folder: Path, raw: Path) -> Iterator[tuple[Mapping[str, str], Storage, Deliver]]:
-    """A bucket whose notifications go to a topic, watched by the sensor that reads it."""
+    """Settings, store and delivery for a bucket that notifies a topic, and the sensor that reads the topic."""
     from confluent_kafka import Producer
 
     from novoic_assets_tests.broker import broker
@@ -115,7 +115,7 @@ def _kafka(folder: Path, raw: Path) -> Iterator[tuple[Mapping[str, str], Storage
 
 
 def _notification(bucket: str, key: str) -> bytes:
-    """What a bucket sends when an object was put into it."""
+    """Return the message of a bucket about a new object."""
     entity = {"bucket": {"name": bucket}, "object": {"key": quote_plus(key, safe="/")}}
     return json.dumps({"Records": [{"eventName": "ObjectCreated:Put", "s3": entity}]}).encode()
 
@@ -134,7 +134,7 @@ def _measure(
     with dagster_dev(folder, settings):
         _wait_for(store, before)
         for number, files in enumerate(sessions, 1):
-            time.sleep(pauses.uniform(0.0, longest_pause))  # so that arrivals keep no time with the ticks
+            time.sleep(pauses.uniform(0.0, longest_pause))  # so that arrivals do not follow the ticks
             start = time.perf_counter()
             deliver(files)
             _wait_for(store, before + number)
@@ -144,14 +144,14 @@ def _measure(
 
 
 def _wait_for(store: Storage, sessions: int) -> None:
-    """Wait until the flow of each dataset begins with so many sessions."""
+    """Wait until the flow of each dataset begins with this number of sessions."""
     end = time.monotonic() + _PATIENCE
     while True:
         found = [publish.current(store, cohort.name) for cohort in COHORTS] if store.has_folder(".") else [None]
         if all(content is not None and content["flow"]["in"] == sessions for content in found):
             return
         if time.monotonic() > end:
-            raise BenchmarkError(f"a session was in no dataset after {_PATIENCE:.0f} s")
+            raise BenchmarkError(f"a session did not reach all datasets within {_PATIENCE:.0f} s")
         time.sleep(0.2)
 
 
@@ -166,9 +166,9 @@ def _markdown(figures: Figures) -> str:
         for kind, label in _LABELS.items()
     ]
     return (
-        "`dagster dev` with a sensor on, all settings as they come: seconds from a session's last byte in the raw"
-        f" folder or bucket until it is in all three datasets, beside {figures['sessions']} sessions that were there,"
-        f" {figures['arrivals']} arrivals one after the other.\n\n" + table(("", "seconds", "median", "longest"), rows)
+        f"`dagster dev` with a sensor on, default settings, {figures['sessions']} sessions: seconds from the last byte"
+        f" of each of {figures['arrivals']} more sessions, one after the other, until it is in all three datasets.\n\n"
+        + table(("", "seconds", "median", "longest"), rows)
     )
 
 

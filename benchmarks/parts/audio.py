@@ -14,7 +14,7 @@ from benchmarks.part import Part, Target, table
 from novoic_assets.features.catalogue import AUDIO_FAMILIES
 
 _RATES: Final = (RATE, 44_100)
-# By the name of the function that measures them: the package that must be there, and what they are called.
+# By the name of the function that measures it: the package that it needs, and its label.
 _PEERS: Final = {"opensmile": ("opensmile", "openSMILE, eGeMAPS"), "praat": ("parselmouth", "Praat, pitch to CPPS")}
 _LARGEST_DIFFERENCE: Final = 0.01  # dB between our means and librosa's
 
@@ -35,11 +35,11 @@ def _run(bench: Bench) -> Figures:
 
 
 def _mfcc(path: Path, seconds: float, repeats: int) -> Figures:
-    """MFCC alone, which librosa computes too."""
+    """Measure MFCC alone, which librosa computes, too."""
     ours, theirs = [], []
     for number in range(repeats):
         note(f"audio: {path.stem} Hz, {number + 1} of {repeats}")
-        # In turn, so that whatever else the machine does meets both.
+        # Take turns, so that other load on the machine affects both.
         ours.append(child("audio", path=str(path), choices=[["mfcc"]]))
         if find_spec("librosa"):
             theirs.append(child("librosa", path=str(path)))
@@ -48,7 +48,7 @@ def _mfcc(path: Path, seconds: float, repeats: int) -> Figures:
         figures["librosa"] = _summary(theirs, seconds)
         pairs = zip(ours[0]["values"].values(), theirs[0]["mean"], strict=True)
         figures["difference_db"] = max(abs(mine - their) for mine, their in pairs)
-        require(figures["difference_db"] <= _LARGEST_DIFFERENCE, "our MFCC and librosa's are not the same")
+        require(figures["difference_db"] <= _LARGEST_DIFFERENCE, "our MFCC differ from librosa's")
         figures["factor"] = figures["librosa"]["rtf"] / figures["ours"]["rtf"]
     return figures
 
@@ -61,7 +61,7 @@ def _summary(runs: Sequence[Figures], seconds: float) -> Figures:
 
 
 def _families(path: Path, seconds: float, repeats: int) -> Figures:
-    """All families, none, and each alone."""
+    """Measure all families, none, and each alone."""
     peers = [name for name, (package, _) in _PEERS.items() if find_spec(package)]
     ours: list[Figures] = []
     theirs: dict[str, list[Figures]] = {name: [] for name in peers}
@@ -105,14 +105,13 @@ def _markdown(figures: Figures) -> str:
     rows += [row(f"`{name}` alone", rtf) for name, rtf in dearest_first]
     rows += [row(_PEERS[name][1], rtf) for name, rtf in families["peers"].items()]
     return (
-        f"Mono PCM_16, {figures['speech']}. One process and one thread, seconds of CPU for a second of audio, median of"
-        f" {figures['repeats']}, in turn with the peers.\n\nMFCC of {figures['seconds'] / 60:,.0f} minutes: read,"
-        " resample to 16 kHz, 13 MFCC, means of three speakers; ours finds the levels besides. Both give the same"
-        " values.\n\n"
+        f"Mono PCM_16, {figures['speech']}; seconds of CPU for a second of audio, one thread, median of"
+        f" {figures['repeats']}, in turn with the peers.\n\nMFCC of {figures['seconds'] / 60:,.0f} minutes (read,"
+        " resample to 16 kHz, 13 MFCC, means of three speakers; ours also finds levels), with the same values:\n\n"
         + table(("", "real-time factor", "times real time", "peak memory"), mfcc)
-        + f"\n\nAll families of {families['seconds'] / 60:g} minutes at 16 kHz, {100 * families['voiced']:.0f} % of"
-        " the frames voiced. A family alone includes decoding and levels; the peers look at the whole recording. Peak"
-        f" memory {families['peak_mb']:,.0f} MB.\n\n" + table(("", "real-time factor", "times real time"), rows)
+        + f"\n\nAll families of {families['seconds'] / 60:g} minutes at 16 kHz, {100 * families['voiced']:.0f} % of the"
+        f" frames voiced; peak memory {families['peak_mb']:,.0f} MB. A family alone includes decoding and levels; the"
+        " peers process the complete recording.\n\n" + table(("", "real-time factor", "times real time"), rows)
     )
 
 

@@ -1,9 +1,9 @@
-"""The speech-challenge corpus in its delivered form: what a run costs, however little there is to compute."""
+"""Fixed costs of a run: the speech-challenge corpus in its delivered form, with little to compute."""
 
 from statistics import median
 from typing import Final
 
-from benchmarks.common import WORKERS, Bench, Figures, note
+from benchmarks.common import Bench, Figures, note
 from benchmarks.novoic import check_outcome, materialize
 from benchmarks.part import Part, Target, table
 from novoic_assets_tests.corpora import write_challenge
@@ -40,9 +40,9 @@ def _markdown(figures: Figures) -> str:
         for name, label in _RUNS.items()
     ]
     return (
-        f"The speech-challenge corpus is {figures['sessions']} equal tones of two seconds: it measures what every run"
-        f" costs, and never speed. `novoic materialize`, NOVOIC_WORKERS={WORKERS}, median of {figures['repeats']}.\n\n"
-        + table(("", "processes beside the command", "wall", "CPU", "peak memory"), rows)
+        f"Runs over the speech-challenge corpus, {figures['sessions']} equal tones of two seconds, show fixed costs,"
+        f" never speed. Median of {figures['repeats']}.\n\n"
+        + table(("", "workers", "wall", "CPU", "peak memory"), rows)
     )
 
 

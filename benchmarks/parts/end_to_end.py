@@ -1,10 +1,10 @@
-"""Whole runs over more and more sessions: from nothing, with nothing to do, with a hundredth changed."""
+"""Complete runs over more and more sessions: from nothing, with nothing to do, with 1 % changed."""
 
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from benchmarks.common import WORKERS, Bench, Figures, no_speech, note
+from benchmarks.common import Bench, Figures, no_speech, note
 from benchmarks.corpora import change, write_corpus
 from benchmarks.novoic import check_outcome, materialize
 from benchmarks.part import Part, Target, table
@@ -50,7 +50,7 @@ def _run(bench: Bench) -> Figures:
 
 
 def _exponent(small: tuple[float, float], large: tuple[float, float]) -> float:
-    """The b of y = a x^b through two points."""
+    """Return the b of y = a x^b through two points."""
     return math.log(large[1] / small[1]) / math.log(large[0] / small[0])
 
 
@@ -70,12 +70,12 @@ def _markdown(figures: Figures) -> str:
     small, large = list(figures["sizes"])[-2:]
     growth = figures["growth"]
     return (
-        f"`novoic materialize`, NOVOIC_WORKERS={WORKERS}, over sessions of {figures['seconds']:g} s, two families:"
-        f" {figures['speech']}. The recordings are hard links to {figures['recordings']} distinct ones.\n\n"
+        f"Runs over sessions of {figures['seconds']:g} s: {figures['speech']}, linked to {figures['recordings']}"
+        " recordings.\n\n"
         + table(
             (
                 "sessions",
-                "processes beside the command",
+                "workers",
                 "from nothing",
                 "its CPU",
                 "nothing to do",
@@ -84,8 +84,8 @@ def _markdown(figures: Figures) -> str:
             ),
             rows,
         )
-        + f"\n\nFrom {int(small):,} to {int(large):,} sessions CPU grows with their number to the power of"
-        f" {growth['cpu_s']:.2f}, wall time with {growth['wall_s']:.2f}."
+        + f"\n\nFrom {int(small):,} to {int(large):,} sessions CPU grows by the power {growth['cpu_s']:.2f} of their"
+        f" number, wall time by {growth['wall_s']:.2f}."
     )
 
 

@@ -1,4 +1,4 @@
-"""The same work on the process pool, on Spark in one process and on a Spark cluster."""
+"""Compare the process pool, Spark in one process and a Spark cluster on the same work."""
 
 from statistics import median
 from typing import Any, Final
@@ -28,7 +28,7 @@ def _run(bench: Bench) -> Figures:
         for kind in _LABELS:
             reason = missing(kind)
             if reason is not None:
-                note(f"engines: {kind} is left out: {reason}")
+                note(f"engines: {kind} is skipped: {reason}")
                 engines[kind] = {"missing": reason}
                 continue
             note(f"engines: {kind}, {corpus.seconds / 3600:,.1f} hours")
@@ -56,14 +56,14 @@ def _markdown(figures: Figures) -> str:
     for kind, label in _LABELS.items():
         one, ratio = figures["engines"][kind], _ratio(figures, kind)
         if ratio is None:
-            rows.append((label, f"left out: {one['missing']}", "", ""))
+            rows.append((label, f"skipped: {one['missing']}", "", ""))
         else:
             rows.append((label, f"{one['start_up_s']:.1f} s", f"{one['median_s']:.1f} s", f"{ratio:.2f}"))
     return (
-        f"MFCC of {figures['hours']:,.1f} hours in {figures['sessions']:,} sessions at 16 kHz: {figures['speech']}. The"
-        f" recordings are hard links to {figures['recordings']} distinct ones. Start-up, also of the cluster, ends when"
-        f" the workers have answered once; work is what is left, median of {figures['repeats']}. Driver and cluster"
-        " share the same cores.\n\n" + table(("", "start-up", "work", "work, times the pool's"), rows)
+        f"MFCC of {figures['hours']:,.1f} hours in {figures['sessions']:,} sessions at 16 kHz: {figures['speech']},"
+        f" linked to {figures['recordings']} recordings. Start-up, the cluster's included, ends when every worker has"
+        f" answered once; work is the rest, median of {figures['repeats']}. Driver and cluster share the"
+        " cores.\n\n" + table(("", "start-up", "work", "work, times the pool's"), rows)
     )
 
 

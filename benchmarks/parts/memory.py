@@ -1,4 +1,4 @@
-"""One very long recording: memory hardly grows with length."""
+"""Memory of one very long recording, which hardly grows with the length."""
 
 from typing import Final
 
@@ -43,9 +43,8 @@ def _markdown(figures: Figures) -> str:
         )
         for one in figures["recordings"]
     ]
-    return (
-        f"All audio families of one recording in one process: 48 kHz, stereo, PCM_16, {figures['speech']}.\n\n"
-        + table(("length", "file", "memory before", "peak memory", "real-time factor"), rows)
+    return f"All audio families, one process: 48 kHz, stereo, PCM_16, {figures['speech']}.\n\n" + table(
+        ("length", "file", "memory before", "peak memory", "real-time factor"), rows
     )
 
 

@@ -1,4 +1,4 @@
-"""The sensor over a large raw folder or bucket: how long a tick takes, and how much memory."""
+"""Time and memory of a tick of the sensor over a large raw folder or bucket."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ from novoic_assets_tests.weed import seaweedfs
 
 _SESSIONS: Final = 20_000
 _NEW_SHARE: Final = 0.01
-_HOUR: Final = 3600.0  # s; files that old are not taken for ones that are still being written
+_HOUR: Final = 3600.0  # s; the sensor takes younger files for files that may still be written
 _PUTS_AT_ONCE: Final = 64
 _LABELS: Final = {"folder": "folder", "bucket": "bucket (SeaweedFS on the same machine)"}
 
@@ -55,13 +55,13 @@ def _measure(kind: str, figures: Figures, places: Mapping[str, str], write: Writ
     nothing = child("sensor_ticks", **places)
     write(_files(sessions, sessions + new))
     some = child("sensor_ticks", **places)
-    require(nothing["files"] == 0, "a tick found something new where nothing was")
+    require(nothing["files"] == 0, "a tick found new files, though there were none")
     require(some["files"] == 2 * new, f"a tick found {some['files']} new files, not {2 * new}")
     return {"nothing_new": nothing, "some_new": some}
 
 
 def _files(first: int, last: int) -> dict[str, bytes]:
-    """The two files of each session: next to nothing, since a tick only lists them."""
+    """Return the two files of each session, of one byte, since a tick only lists them."""
     names = [f"S{session:06}" for session in range(first, last)]
     return {path: b"x" for name in names for path in (f"text/{name}.xml", f"audio/{name}.wav")}
 
@@ -100,8 +100,8 @@ def _markdown(figures: Figures) -> str:
         )
     ]
     return (
-        f"Ticks of the sensor `new_data` over {figures['sessions']:,} sessions, two files each, that the tables know:"
-        " the slowest of three, in a process of its own that has loaded the definitions before.\n\n"
+        f"`new_data` over {figures['sessions']:,} known sessions, two files each: the slowest of three ticks, in a"
+        " process that has loaded the definitions.\n\n"
         + table(("", "a tick", "memory before", "memory above that"), rows)
     )
 

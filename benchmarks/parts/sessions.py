@@ -1,4 +1,4 @@
-"""Whole runs with all families over sessions of real speech, with one worker and with two."""
+"""Complete runs with all families over sessions of real speech, with one worker and with two."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -10,7 +10,7 @@ from benchmarks.novoic import check_outcome, materialize
 from benchmarks.part import Part, Target, table
 
 _WORKERS: Final = (1, 2)
-# Seconds of a session, and how many of them there are: at full size and in the short form.
+# Seconds of a session, and the number of sessions at full size and in the short form.
 _SESSIONS: Final = ((5.0, 1_000, 30), (60.0, 100, 4), (1020.0, 24, 1))
 
 
@@ -42,7 +42,7 @@ def _medians(runs: Sequence[Figures]) -> Figures:
 
 
 def wall_per_cpu(run: Figures) -> float:
-    """Seconds of wall for each second of CPU: 1 where one process works at a time, 0.5 where two always do."""
+    """Return wall time over CPU time: 1 if one process works at a time, 0.5 if two always do."""
     return float(run["wall_s"] / run["cpu_s"])
 
 
@@ -66,15 +66,14 @@ def _markdown(figures: Figures) -> str:
     hours = longest["sessions"] * longest["seconds"] / 3600
     run = longest["runs"][str(_WORKERS[-1])]
     return (
-        f"`novoic materialize` from an empty store, with all families: {figures['speech']}. Each session has its own"
-        " recording and transcript, 150 words a minute. CPU is that of all processes, and includes some five seconds"
-        " of starting up; wall/CPU is 1 where one process works at a time and 0.5 where two always do."
-        f" Median of {figures['repeats']}.\n\n"
+        f"Runs with all families from an empty store, median of {figures['repeats']}: {figures['speech']}. Each session"
+        " has its own recording and transcript, 150 words a minute. CPU is that of all processes, with some five"
+        " seconds of start-up; wall/CPU is 1 if one process works at a time, and 0.5 if two always do.\n\n"
         + table(
             (
                 "sessions",
                 "NOVOIC_WORKERS",
-                "processes beside the command",
+                "workers",
                 "wall",
                 "CPU",
                 "wall/CPU",
@@ -84,8 +83,8 @@ def _markdown(figures: Figures) -> str:
             ),
             rows,
         )
-        + f"\n\nThe last line is {hours:.1f} hours of audio; at its rate 1,500 hours take"
-        f" {1500 / hours * run['wall_s'] / 3600:.1f} hours, and {1500 / hours * run['cpu_s'] / 3600:.1f} core-hours."
+        + f"\n\nAt the rate of the last line, {hours:.1f} hours of audio, 1,500 hours take"
+        f" {1500 / hours * run['wall_s'] / 3600:.1f} hours and {1500 / hours * run['cpu_s'] / 3600:.1f} core-hours."
     )
 
 

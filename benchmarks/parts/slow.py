@@ -1,4 +1,4 @@
-"""A slow family: whether its work is spread over the workers, however few and short the sessions are."""
+"""A slow family, whose work should be spread over the workers even for few and short sessions."""
 
 from typing import Final
 
@@ -45,9 +45,9 @@ def _markdown(figures: Figures) -> str:
         for workers, run in figures["runs"].items()
     ]
     return (
-        f"{figures['sessions']} sessions of {_SECONDS:g} s, and a family that takes {SECONDS:g} s of CPU for each."
-        f" With two workers the stage takes {_ratio(figures):.2f} of the time of one; it includes starting them.\n\n"
-        + table(("NOVOIC_WORKERS", "processes beside the command", "the stage", "wall of the run", "CPU"), rows)
+        f"Runs over {figures['sessions']} sessions of {_SECONDS:g} s, with one family that takes {SECONDS:g} s of CPU"
+        f" for each. With two workers the stage, their start included, takes {_ratio(figures):.2f} of the time with"
+        " one.\n\n" + table(("NOVOIC_WORKERS", "workers", "the stage", "wall of the run", "CPU"), rows)
     )
 
 

@@ -1,4 +1,4 @@
-"""Making the tasks of many long sessions, which happens in one process while the workers wait."""
+"""Time and memory of making the tasks of many long sessions, for which the workers wait."""
 
 from statistics import median
 from typing import Final
@@ -17,7 +17,7 @@ def _run(bench: Bench) -> Figures:
     sessions, repeats = (30, 1) if bench.short else (1_000, 3)
     with bench.scratch("tasks") as folder:
         note(f"tasks: corpus of {sessions:,} sessions")
-        # One recording for all: nothing reads it.
+        # One recording for all sessions, since nothing reads it.
         corpus = write_corpus(folder / "raw", bench.voices, sessions, [_SECONDS])
         places = parse(folder / "raw", folder)
         runs = {name: [child("tasks", name=name, **places) for _ in range(repeats)] for name in _STAGES}
@@ -41,9 +41,9 @@ def _markdown(figures: Figures) -> str:
         for name, label in _STAGES.items()
     ]
     return (
-        f"{figures['sessions']:,} sessions of {figures['seconds'] / 60:g} minutes, {figures['words']:,} words, in one"
-        " chunk: reading their transcripts from the store and making the tasks of a stage, in one process, median of"
-        f" {figures['repeats']}. Memory is what the process takes above what it had.\n\n"
+        f"One chunk of {figures['sessions']:,} sessions of {figures['seconds'] / 60:g} minutes, {figures['words']:,}"
+        " words: one process reads transcripts from the store and makes the tasks of a stage, median of"
+        f" {figures['repeats']}. Memory is what this adds to the process.\n\n"
         + table(("stage", "seconds", "peak of memory", "of which the tasks"), rows)
     )
 

@@ -1,4 +1,4 @@
-"""Text features: words per second, beside the whole spaCy pipeline."""
+"""Text features: words per second, beside the complete spaCy pipeline."""
 
 from operator import itemgetter
 from statistics import median
@@ -29,12 +29,12 @@ def _markdown(figures: Figures) -> str:
     rows = [
         ("**all our families**", figures["words_per_s"]),
         *((f"`{name}` alone", speed) for name, speed in sorted(figures["each"].items(), key=itemgetter(1))),
-        ("`word_vector` that knows none of the words yet", figures["unknown_words_per_s"]),
+        ("`word_vector` before it knows a word", figures["unknown_words_per_s"]),
         ("spaCy's `nlp(word).vector` for each word", figures["pipeline_words_per_s"]),
     ]
     return (
-        f"A transcript of {figures['transcript']}. One process, model loaded, words for a second of CPU, median of"
-        f" {figures['repeats']}. Loading the model takes {figures['model_mb']:,.0f} MB, spaCy included.\n\n"
+        f"A transcript of {figures['transcript']}; words for a second of CPU, one process, median of"
+        f" {figures['repeats']}. The model takes {figures['model_mb']:,.0f} MB with spaCy.\n\n"
         + table(("", "words/s"), [(name, f"{speed:,.0f}") for name, speed in rows])
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from benchmarks.common import WORKERS, Bench, Figures, no_speech, note
+from benchmarks.common import Bench, Figures, no_speech, note
 from benchmarks.corpora import write_corpus
 from benchmarks.measure import child
 from benchmarks.novoic import check_outcome, materialize
@@ -56,14 +56,13 @@ def _markdown(figures: Figures) -> str:
     run = figures["run"]
     minutes = run["wall_s"] / 60
     return (
-        f"`novoic materialize`, NOVOIC_WORKERS={WORKERS}, over {figures['sessions']:,} sessions of 5 to 30 minutes, two"
-        f" families: {figures['speech']}. **The recordings are hard links** to {figures['recordings']} distinct ones of"
-        f" {figures['recordings_mb']:,.0f} MB together: the disk is hardly read.\n\n"
+        f"A run over {figures['sessions']:,} sessions of 5 to 30 minutes: {figures['speech']}, **linked** to"
+        f" {figures['recordings']} recordings of {figures['recordings_mb']:,.0f} MB.\n\n"
         + table(
             ("", ""),
             [
                 ("hours of audio, and words", f"{figures['hours']:,.0f} and {figures['words']:,}"),
-                ("processes beside the command", f"{run['workers']:g}"),
+                ("workers", f"{run['workers']:g}"),
                 ("wall time", f"{minutes:.1f} min"),
                 ("CPU time of all processes", f"{run['cpu_s'] / 60:.1f} min"),
                 ("again, nothing to do", f"{figures['again']['wall_s']:.1f} s"),

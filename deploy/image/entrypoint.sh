@@ -1,11 +1,11 @@
 #!/bin/bash
-# Starts what a container of this image is for.
+# Start the process of a container of this image.
 #
-#   executor   a Spark executor: Spark on Kubernetes gives this argument, and says the rest in the environment
+#   executor   a Spark executor: Spark on Kubernetes gives this argument, and the rest in environment variables
 #   driver …   a Spark driver in a pod of its own (spark-submit --deploy-mode cluster), with spark-submit's arguments
-#   anything else is a command, run as it is: dagster, dagster-webserver, novoic, a shell
+#   anything else is a command: dagster, dagster-webserver, novoic, a shell
 #
-# Nothing is written here, since the root file system may be read-only.
+# This script writes no file, since the root file system may be read-only.
 set -euo pipefail
 
 needed() {
@@ -21,7 +21,7 @@ case "${1:-}" in
   executor)
     needed SPARK_HOME SPARK_DRIVER_URL SPARK_EXECUTOR_ID SPARK_EXECUTOR_CORES SPARK_EXECUTOR_MEMORY \
       SPARK_APPLICATION_ID SPARK_EXECUTOR_POD_IP SPARK_EXECUTOR_POD_NAME SPARK_RESOURCE_PROFILE_ID
-    # Java's options come in variables with numbers, and their order counts: a later one replaces an earlier one.
+    # Java's options come in numbered variables, and their order counts: a later one replaces an earlier one.
     java_options=()
     while read -r name; do
       java_options+=("${!name}")

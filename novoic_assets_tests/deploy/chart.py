@@ -1,7 +1,7 @@
-"""What the official chart makes of helm-values.yaml, as far as this project depends on it.
+"""The part of the official chart's output for helm-values.yaml on which this project depends.
 
-The chart itself is not part of this repository. These functions follow its templates (configmap-instance.yaml and the
-helpers of the run launcher); `make helm-template` renders the chart itself and holds them against it.
+The chart is not part of this repository. These functions follow its templates (configmap-instance.yaml and the helpers
+of the run launcher); `make helm-template` renders the real chart and compares.
 """
 
 from pathlib import Path
@@ -20,13 +20,13 @@ Values = dict[str, Any]
 
 
 def load_values() -> Values:
-    """helm-values.yaml, its anchors resolved."""
+    """The values of helm-values.yaml, with anchors resolved."""
     values: Values = yaml.safe_load(VALUES.read_text())
     return values
 
 
 def image(values: Values) -> str:
-    """The image of the code location, which the chart gives it as DAGSTER_CURRENT_IMAGE too."""
+    """The image of the code location; the chart also passes it as DAGSTER_CURRENT_IMAGE."""
     (deployment,) = values["dagster-user-deployments"]["deployments"]
     return f"{deployment['image']['repository']}:{deployment['image']['tag']}"
 

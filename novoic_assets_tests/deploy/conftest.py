@@ -28,7 +28,7 @@ def dagster_chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgreSQL]:
-    """A PostgreSQL; a test that kills it starts it again."""
+    """A PostgreSQL server; a test that kills it starts it again."""
     with postgresql() as server:
         yield server
 

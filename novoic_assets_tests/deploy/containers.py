@@ -1,8 +1,8 @@
 """The real Dockerfile, built and run on a machine without a container engine.
 
-buildah builds it (in a chroot, no daemon), on a Debian that debootstrap makes, since no registry can be had everywhere.
-What was built runs in a mount namespace of its own, as a pod would: root read-only, a user that is not root, no
-capability, no way to new privileges. The network is this machine's.
+buildah builds it (in a chroot, no daemon), on a Debian that debootstrap makes, since not every machine reaches an image
+registry. The image runs in a mount namespace, as a pod would: read-only root, a user other than root, no capability, no
+way to new privileges. The network is this machine's.
 """
 
 import json
@@ -25,11 +25,11 @@ WRITABLE = ("/tmp", "/var/lib/novoic")
 
 _DEBIAN = "bookworm"
 _BASE = "debian:bookworm-slim"
-_MINUTES = 20.0  # for a step, on a slow line
-# As Debian's slim images are: without manuals, and the packages that come later leave theirs out as well.
+_MINUTES = 20.0  # for a step, on a slow network
+# Like Debian's slim images: without manuals, also of packages that are installed later.
 _WITHOUT = ("usr/share/man", "usr/share/doc", "usr/share/locale", "usr/share/info")
 
-# Arguments: the root, where in it the command starts, a folder for each of WRITABLE, then the container's command.
+# Arguments: the root, the command's folder in it, a folder for each of WRITABLE, then the container's command.
 _RUN = """
 root=$1 work=$2 tmp=$3 scratch=$4
 shift 4
@@ -46,7 +46,7 @@ exec {chroot} "$root" /usr/bin/setpriv --reuid={user} --regid={user} --clear-gro
 
 
 def skip_where_no_image_can_be_built() -> None:
-    """Skip the test that asks, where something is missing that builds an image or runs what is in it."""
+    """Skip the calling test if something is missing that builds or runs an image."""
     for name in ("buildah", "debootstrap", "unshare", "chroot"):
         needs.program(name)
     if platform.system() != "Linux" or os.geteuid() != 0:
@@ -57,11 +57,11 @@ def skip_where_no_image_can_be_built() -> None:
 
 @dataclass(frozen=True)
 class Image:
-    """An image that was built.
+    """A built image.
 
     Attributes:
-        root: Its files, which a test may add mounted files to.
-        config: Its configuration, as the OCI specification has it.
+        root: Its files; a test may add mounted files.
+        config: Its configuration, as in the OCI specification.
     """
 
     root: Path
@@ -69,11 +69,11 @@ class Image:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that its containers start with."""
+        """The environment variables of its containers."""
         return dict(entry.split("=", 1) for entry in self.config["Env"])
 
     def command(self, folder: Path) -> list[str]:
-        """What starts a container whose writable folders are in a folder; the arguments of the entrypoint follow."""
+        """The command of a container with its writable folders below a folder; append the entrypoint's arguments."""
         folders = [folder / path.strip("/").replace("/", "-") for path in WRITABLE]
         for path in folders:
             path.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ class Image:
     def run(
         self, folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a container to its end, in a folder for what it writes."""
+        """Run a container to its end; it writes below the folder."""
         return subprocess.run(
             [*self.command(folder), *arguments],
             env={**self.environment, **(environment or {})},
@@ -96,13 +96,13 @@ class Image:
 
 
 class Builder:
-    """Builds images, with a store of its own below a folder."""
+    """Builds images in a store below a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Start nothing yet.
+        """Create a builder, which builds nothing yet.
 
         Args:
-            folder: Where the images, and what they are built of, are kept.
+            folder: For the images and their parts.
         """
         self._folder = folder
 
@@ -112,7 +112,7 @@ class Builder:
         return _call(["buildah", *store, *arguments])
 
     def build(self, context: Path, tag: str, *arguments: str | Path) -> Image:
-        """Build a folder's Dockerfile, and mount what came out."""
+        """Build a folder's Dockerfile, and mount the image."""
         options = ["--isolation", "chroot", "--pull-never", "--quiet", "--tag", tag]
         self.buildah("build", *options, *arguments, context)
         container = self.buildah("from", "--pull-never", tag)
@@ -128,16 +128,16 @@ class Builder:
         return self.build(REPOSITORY, "novoic-assets:test", *mounts)
 
     def clear(self) -> None:
-        """Unmount and remove everything; it is some gigabytes."""
+        """Unmount and remove everything: some gigabytes."""
         self.buildah("rm", "--all")
         self.buildah("rmi", "--all", "--force")
         layers = self._folder / "store" / "overlay"
-        if layers.is_mount():  # buildah leaves it so
+        if layers.is_mount():  # buildah leaves it mounted
             _call(["umount", layers])
         shutil.rmtree(self._folder)
 
     def _base(self) -> None:
-        """The image that the Dockerfile starts from."""
+        """Build the image that the Dockerfile starts from."""
         root = self._folder / "debian"
         _call(["debootstrap", "--variant=minbase", _DEBIAN, root])
         for name in _WITHOUT:
@@ -153,12 +153,12 @@ class Builder:
         shutil.rmtree(context)
 
     def _packages(self) -> Path:
-        """The pinned packages, collected as this machine is set up to, so that nothing of that gets into the build."""
+        """Download the pinned packages with this machine's settings, so the build needs none of them."""
         folder = self._folder / "packages"
         download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder]
         pinned = ["--require-hashes", "--requirement", REPOSITORY / "requirements-kubernetes.txt"]
         _call([*download, *pinned])
-        _call([*download, "setuptools", "wheel", "packaging"])  # with which pip makes a wheel of a source archive
+        _call([*download, "setuptools", "wheel", "packaging"])  # pip needs them to make a wheel of a source archive
         return folder
 
     def _pip(self) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 from novoic_assets_tests.deploy.manifests import named
 from novoic_assets_tests.deploy.pods_api import Pod
 
-# A network for each of the processes that run tests side by side: the ports are those of the manifests.
+# Each process that runs tests has its own network, because the manifests fix the ports.
 _NETWORK = f"127.0.{os.environ.get('PYTEST_XDIST_WORKER', 'gw0').removeprefix('gw')}"
 DRIVER_IP = f"{_NETWORK}.10"
 
@@ -24,9 +24,9 @@ class Kubelet:
     """Starts the containers of pods.
 
     Attributes:
-        folder: Where each pod has a folder for what it writes, and its log.
-        command: What starts a container, before the container's arguments, given the pod's folder.
-        image: The image's environment, given the pod's folder.
+        folder: Holds each pod's writable folder and log.
+        command: Gives the start of a container's command, before its arguments, for a pod's folder.
+        image: Gives the image's environment for a pod's folder.
         processes: The processes, by the pod's name.
     """
 
@@ -37,14 +37,14 @@ class Kubelet:
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(11))
 
     def start(self, pod: Pod) -> Callable[[], None]:
-        """Start a pod; what is returned ends it."""
+        """Start a pod, and return a function that ends it."""
         name = pod["metadata"]["name"]
         process = self.run(name, pod, {})
         self.processes[name] = process
         return lambda: _end(process)
 
     def run(self, name: str, pod: Pod, changes: Mapping[str, str]) -> subprocess.Popen[bytes]:
-        """Start a pod's container as a pod with another name and with some variables changed."""
+        """Start a pod's container under another name and with some variables changed."""
         folder = self.folder / name
         folder.mkdir(parents=True)
         (container,) = pod["spec"]["containers"]
@@ -57,15 +57,15 @@ class Kubelet:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # so that its workers can be ended with it
+                start_new_session=True,  # so that its workers end with it
             )
 
     def log(self, name: str) -> Path:
-        """What a pod said."""
+        """The log file of a pod."""
         return self.folder / f"{name}.log"
 
     def environment(self, name: str, pod: Pod) -> dict[str, str]:
-        """The variables of a pod's container, those of config maps in deploy/ included."""
+        """The variables of a pod's container, including those of config maps in deploy/."""
         (container,) = pod["spec"]["containers"]
         fields = {"metadata.name": name, "status.podIP": f"{_NETWORK}.{next(self._numbers)}"}
         found: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""A stand-in for a cluster's API server: it keeps the Jobs it is given, and what they become is up to the test."""
+"""A stand-in for a cluster's API server: it keeps the Jobs that clients make, and the test decides what they become."""
 
 import json
 import re
@@ -19,13 +19,13 @@ _PODS = re.compile(r"/api/v1/namespaces/[^/]+/pods")
 
 @dataclass
 class Cluster:
-    """What the server was asked for.
+    """The requests that the server got.
 
     Attributes:
         address: Where it listens.
-        jobs: The Jobs that there are, by name.
-        made: All Jobs that were ever made, in their order, each with its namespace filled in.
-        refused: Requests that it has no answer for: method and path.
+        jobs: The existing Jobs, by name.
+        made: All Jobs that were ever made, in order, each with its namespace filled in.
+        refused: Unknown requests: method and path.
     """
 
     address: str = ""
@@ -34,11 +34,11 @@ class Cluster:
     refused: list[str] = field(default_factory=list)
 
     def vanish(self, name: str) -> None:
-        """Lose a Job and its pod, as with a node or by somebody's hand."""
+        """Lose a Job and its pod, as if its node failed or somebody deleted it."""
         del self.jobs[name]
 
     def kubeconfig(self, folder: Path) -> Path:
-        """Write what a client needs to find the server."""
+        """Write the file by which a client finds the server."""
         path = folder / "kubeconfig"
         name = "stand-in"
         path.write_text(
@@ -99,7 +99,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Tests read what was recorded."""
+        """Print nothing: tests read the recorded requests."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What `kubectl apply -k deploy/base` would apply, and whether Kubernetes would take it."""
+"""The manifests of `kubectl apply -k deploy/base`, and their validation against Kubernetes' schemas."""
 
 import copy
 from pathlib import Path
@@ -8,7 +8,7 @@ import kubernetes_validate.utils
 import yaml
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "base"
-# From the oldest that the documentation names to the newest that can be checked.
+# From the oldest version in the documentation to the newest with a schema.
 VERSIONS = [
     version
     for version in kubernetes_validate.utils.all_versions()
@@ -26,18 +26,20 @@ def load(path: Path) -> list[Manifest]:
 
 
 def kustomized(folder: Path = DEPLOY) -> list[Manifest]:
-    """The manifests of a kustomization that does no more than list files, set namespace and images, and add labels.
+    """The manifests of a kustomization that only lists files, sets namespace and images, and adds labels.
 
     Raises:
-        ValueError: It does more.
+        ValueError: The kustomization does more.
     """
     (kustomization,) = load(folder / "kustomization.yaml")
     if unknown := kustomization.keys() - {"apiVersion", "kind", "namespace", "labels", "resources", "images"}:
-        raise ValueError(f"this cannot be resolved here: {', '.join(sorted(unknown))}")
+        raise ValueError(
+            f"this function does not resolve these keys of the kustomization: {', '.join(sorted(unknown))}"
+        )
     labels: dict[str, str] = {}
     for entry in kustomization["labels"]:
         if entry.keys() != {"pairs"}:
-            raise ValueError("labels take pairs alone here")
+            raise ValueError("labels have other keys than pairs, which this function does not resolve")
         labels |= entry["pairs"]
     found = [copy.deepcopy(manifest) for name in kustomization["resources"] for manifest in load(folder / name)]
     for manifest in found:
@@ -77,14 +79,14 @@ def spark_defaults() -> dict[str, str]:
 
 
 def validate(manifest: Manifest, versions: list[str] | None = None) -> None:
-    """Hold a manifest against Kubernetes' schemas; a key that they do not have is refused.
+    """Validate a manifest against Kubernetes' schemas, and refuse unknown keys.
 
     Args:
         manifest: The manifest.
-        versions: The versions of Kubernetes, all of `VERSIONS` where None.
+        versions: The versions of Kubernetes; all of `VERSIONS` if None.
 
     Raises:
-        kubernetes_validate.ValidationError: It is not valid.
+        kubernetes_validate.ValidationError: The manifest is not valid.
     """
     for version in versions or VERSIONS:
         kubernetes_validate.validate(manifest, version, strict=True)

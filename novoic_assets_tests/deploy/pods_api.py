@@ -1,7 +1,7 @@
-"""A stand-in for Kubernetes: an API server that knows pods and who may do what with them, and a kubelet beside it.
+"""A stand-in for Kubernetes: an API server for pods that enforces a Role, and a kubelet beside it.
 
-It answers over TLS, asks for the token of a service account, allows what a Role allows, and records every request. The
-kubelet is a callback: what it starts for a pod is ended when the pod is deleted.
+It answers over TLS, demands the token of a service account, allows what a Role allows, and records every request. The
+kubelet is a callback that starts a pod; the pod ends when a client deletes it.
 """
 
 import base64
@@ -25,19 +25,19 @@ import trustme
 Pod = dict[str, Any]
 Rules = Sequence[Mapping[str, Sequence[str]]]
 
-_WATCH_SECONDS = 0.1  # between two looks at whether a watcher has to be told something
+_WATCH_SECONDS = 0.1  # between two checks for news to send to a watcher
 _WEB_SOCKET = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of RFC 6455
 
 
 @dataclass(frozen=True)
 class Request:
-    """What somebody wanted to do.
+    """A request of a client.
 
     Attributes:
-        verb: As Roles have it: get, list, watch, create, update, patch, delete, deletecollection.
-        resource: As Roles have it, such as `pods` or `pods/log`.
-        namespace: The namespace; empty where the request is for none.
-        name: Of what is asked for; empty for a collection.
+        verb: As in Roles: get, list, watch, create, update, patch, delete, deletecollection.
+        resource: As in Roles, such as `pods` or `pods/log`.
+        namespace: The namespace; empty if the request names none.
+        name: The name of the requested object; empty for a collection.
         allowed: Whether the Role allows it.
         body: What was sent.
     """
@@ -55,12 +55,12 @@ class PodsApi:
     """The state of the stand-in.
 
     Attributes:
-        rules: The rules of the Role that its one user has.
-        token: The token that tells the user.
+        rules: The rules of the Role of its one user.
+        token: The token of the user.
         namespace: The one namespace.
-        start: Starts a pod; what it returns ends it.
-        pods: The pods that there are, by name.
-        made: All pods that were made, by name, as they were sent.
+        start: Starts a pod, and returns a function that ends it.
+        pods: The existing pods, by name.
+        made: All pods that were ever made, by name, as clients sent them.
         requests: All requests.
     """
 
@@ -84,7 +84,7 @@ class PodsApi:
         )
 
     def add(self, pod: Pod) -> Pod:
-        """Make a pod that is there without being asked for."""
+        """Add a pod without a client's request."""
         with self._lock:
             metadata = pod["metadata"]
             metadata.setdefault("namespace", self.namespace)
@@ -103,7 +103,7 @@ class PodsApi:
             return added
 
     def fail(self, name: str) -> None:
-        """Let a pod's container end with an error."""
+        """End a pod's container as out of memory."""
         with self._lock:
             pod = self.pods[name]
             state = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
@@ -125,7 +125,7 @@ class PodsApi:
             return [pod for pod in self.pods.values() if _is_selected(pod, query)]
 
     def events(self, query: Mapping[str, Sequence[str]]) -> Iterator[dict[str, Any]]:
-        """What happens to pods from a version on, until the stand-in closes."""
+        """Yield the events of pods from a version on, until the stand-in closes."""
         seen = int(query.get("resourceVersion", ["0"])[0] or 0)
         pause = threading.Event()
         while not self._closed:
@@ -156,10 +156,10 @@ def pods_api(
     """Start a stand-in.
 
     Args:
-        folder: Where its certificate is put.
-        rules: What its one user may do.
+        folder: For its certificate.
+        rules: The rights of its one user.
         namespace: The one namespace.
-        start: Starts a pod; what it returns ends it.
+        start: Starts a pod, and returns a function that ends it.
     """
     api = PodsApi(rules=rules, token=str(uuid.uuid4()), namespace=namespace, start=start)
     authority = trustme.CA()
@@ -266,7 +266,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.METHOD_NOT_ALLOWED)
 
     def _watch(self, query: Mapping[str, Sequence[str]]) -> None:
-        """Events as messages of a WebSocket (RFC 6455), as Spark's client asks for them."""
+        """Send events as messages of a WebSocket (RFC 6455), which Spark's client requests."""
         self.close_connection = True
         if self.headers.get("Upgrade", "").lower() != "websocket":
             self._refuse(HTTPStatus.NOT_IMPLEMENTED)
@@ -277,7 +277,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "Upgrade")
         self.send_header("Sec-WebSocket-Accept", base64.b64encode(digest).decode())
         self.end_headers()
-        with suppress(OSError):  # the watcher is gone
+        with suppress(OSError):  # the watcher has left
             for event in self.state.events(query):
                 data = json.dumps(event).encode()
                 self.wfile.write(struct.pack(">BBQ", 0x81, 127, len(data)) + data)

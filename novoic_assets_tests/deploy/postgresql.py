@@ -1,4 +1,4 @@
-"""A PostgreSQL of its own, on loopback, with a password as a lab's would have."""
+"""A PostgreSQL server for tests, on loopback, with a password as a lab's server has."""
 
 import os
 import pwd
@@ -41,13 +41,13 @@ class PostgreSQL:
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it answers."""
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(
             [
                 *(self.programs / "postgres", "-D", self.folder / "data", "-p", str(self.port)),
                 *("-c", f"listen_addresses={HOST}", "-c", f"unix_socket_directories={self.folder}"),
-                *("-c", "fsync=off"),  # it survives the end of its process, if not of the machine
+                *("-c", "fsync=off"),  # data survive a killed process, though not a crashed machine
             ],
             stdout=log,
             stderr=log,
@@ -61,11 +61,11 @@ class PostgreSQL:
             time.sleep(0.1)
 
     def kill(self) -> None:
-        """End it and all its connections, as the end of its machine would."""
+        """Kill the server and all its connections, as a crashed machine would."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
-            # It refuses to start beside what it takes for itself; its memory is freed with its processes.
+            # With this file it would refuse to start, taking another process for itself.
             (self.folder / "data" / "postmaster.pid").unlink(missing_ok=True)
 
     def make_database(self, name: str) -> None:
@@ -89,13 +89,13 @@ class PostgreSQL:
 
 
 def _programs() -> Path:
-    """The newest PostgreSQL there is; the test is skipped where there is none."""
+    """The folder of the newest PostgreSQL; skips the test if none is installed."""
     found = sorted(_DEBIAN.glob("*/bin/postgres"), key=lambda path: float(path.parts[-3]))
     return (found[-1] if found else needs.program("postgres")).parent
 
 
 def _as_user() -> dict[str, str]:
-    """PostgreSQL refuses to be root: who is, starts it as the user that its package made."""
+    """The user of the server: PostgreSQL refuses to run as root, so root uses the package's user."""
     if os.geteuid() != 0:
         return {}
     try:
@@ -107,9 +107,9 @@ def _as_user() -> dict[str, str]:
 
 @contextmanager
 def postgresql() -> Iterator[PostgreSQL]:
-    """Start a server with a user novoic that may make databases, and end it in the end."""
+    """Start a server with a user novoic that may make databases, and end it afterwards."""
     programs, user = _programs(), _as_user()
-    # Not below pytest's own folder, which no other user may enter.
+    # Not below pytest's folder, which no other user may enter.
     folder = Path(tempfile.mkdtemp(prefix="novoic-postgresql-"))
     try:
         (folder / "password").write_text(PASSWORD)

@@ -1,6 +1,6 @@
-"""Renders a chart with helm-values.yaml and Helm's own engine, and holds every manifest against Kubernetes' schemas.
+"""Render a chart with helm-values.yaml by Helm's own engine, and validate every manifest.
 
-`make helm-template CHART=…` with a chart's folder or archive, or `CHART=dagster REPO=…` with a repository of charts.
+`make helm-template CHART=…` takes a chart's folder or archive, `CHART=dagster REPO=…` a repository of charts.
 """
 
 import argparse
@@ -23,18 +23,18 @@ _INSTANCE = f"{ours.RELEASE}-dagster-instance"
 
 
 class RenderingError(Exception):
-    """The chart cannot be had or rendered, or what it renders is not valid; one line for each fault."""
+    """The chart cannot be fetched or rendered, or its manifests are not valid; one line for each fault."""
 
 
 def render(source: Path, values: ours.Values) -> list[manifests.Manifest]:
-    """The manifests that a chart makes of values.
+    """Render the manifests of a chart.
 
     Args:
         source: The chart's folder or archive.
         values: The values.
 
     Raises:
-        RenderingError: There is no such chart, or Helm refuses the values.
+        RenderingError: The chart does not exist, or Helm refuses the values.
     """
     try:
         with Chart.load(source) as chart:
@@ -46,7 +46,7 @@ def render(source: Path, values: ours.Values) -> list[manifests.Manifest]:
 
 
 def faults(rendered: list[manifests.Manifest]) -> list[str]:
-    """What Kubernetes would not take, and where the instance is not what the tests take it for."""
+    """List what Kubernetes would refuse, and where the instance differs from the one that the tests use."""
     found = []
     for manifest in rendered:
         name = f"{manifest.get('kind')} {manifest.get('metadata', {}).get('name')}"
@@ -63,7 +63,7 @@ def faults(rendered: list[manifests.Manifest]) -> list[str]:
 
 
 def _missing(expected: Any, rendered: Any, path: str) -> list[str]:
-    """Where a rendered value lacks something or differs; the chart may add what it has defaults for."""
+    """List missing and different parts of a rendered value; the chart may add its defaults."""
     if isinstance(expected, dict) and isinstance(rendered, dict):
         return [
             fault
@@ -76,7 +76,7 @@ def _missing(expected: Any, rendered: Any, path: str) -> list[str]:
 
 
 def main() -> None:
-    """Render, check, and say what was found."""
+    """Render, check and report."""
     parser = argparse.ArgumentParser(description="Render a chart with helm-values.yaml and check all its manifests.")
     parser.add_argument("chart", help="a chart's folder or archive, or its name in a repository, or oci://…")
     parser.add_argument("--repo", default="", help="the address of a repository of charts")

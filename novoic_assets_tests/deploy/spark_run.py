@@ -1,6 +1,6 @@
-"""A Dagster run with work for Spark, as a program: what the tests' run pods, which are processes, run.
+"""A Dagster run with work for Spark, as a program for the run pods of the tests, which are processes.
 
-It imports nothing of the tests, so that it runs where only the package is.
+It imports nothing from the tests, so it needs the package alone.
 """
 
 import json
@@ -22,13 +22,13 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Look:
-    """A session function that tells where it ran."""
+    """A session function that returns where it ran."""
 
     at_once: int = 1
     schema: ClassVar[pa.Schema] = SCHEMA
 
     def __call__(self, tasks: pa.RecordBatch, /) -> pa.RecordBatch:
-        time.sleep(0.2)  # for the other executor to have its share
+        time.sleep(0.2)  # so that the other executor gets its share
         host = os.environ["SPARK_EXECUTOR_POD_NAME"]
         environment = json.dumps(dict(os.environ))
         columns = [tasks["session"], [host] * len(tasks), [environment] * len(tasks)]
@@ -39,21 +39,21 @@ class Look:
 
 
 def wait_for_executors(spark: SparkResource, number: int) -> None:
-    """Wait until so many are there: on a busy machine the second comes when the first has done all the work."""
+    """Wait for a number of executors: on a busy machine the first could do all the work before the second comes."""
     context: Any = spark.session.sparkContext
     end = time.monotonic() + 120
     while context._jsc.sc().getExecutorMemoryStatus().size() - 1 < number:  # one of them is the driver
         if time.monotonic() > end:
-            raise TimeoutError(f"{number} executors did not come")
+            raise TimeoutError(f"{number} executors did not start in time")
         time.sleep(0.1)
 
 
 def main(image: str, settings: str) -> None:
-    """Run, and write what was found.
+    """Run, and write the findings.
 
     Args:
-        image: The image of the run's pod, as its launcher notes it in the run's tags.
-        settings: What the launchpad has as Spark's settings, as JSON.
+        image: The image of the run's pod, which the launcher notes in the run's tags.
+        settings: Spark's settings from the launchpad, as JSON.
     """
     found: dict[str, object] = {}
 

@@ -1,4 +1,4 @@
-"""helm-values.yaml against the schemas of the chart that it is for, and against the traps that they let pass."""
+"""helm-values.yaml fits the chart's schemas, and avoids the traps that the schemas miss."""
 
 import copy
 import json
@@ -32,25 +32,25 @@ def schema(dagster_chart: Path) -> ValuesSchema:
     return ValuesSchema(dagster_chart)
 
 
-def test_the_values_are_what_the_chart_takes(schema: ValuesSchema, values: Values) -> None:
+def test_the_values_fit_the_schemas_of_the_chart(schema: ValuesSchema, values: Values) -> None:
     assert schema.errors(values) == []
 
 
-def test_the_values_of_the_trial_fit_to_them(schema: ValuesSchema, values: Values) -> None:
+def test_the_values_of_the_trial_fit_them_and_the_chart(schema: ValuesSchema, values: Values) -> None:
     trial = yaml.safe_load((TRIAL / "helm-values.yaml").read_text())
-    assert set(leaves(trial)) <= set(leaves(values))  # it changes what is there
+    assert set(leaves(trial)) <= set(leaves(values))  # it only changes existing values
     assert schema.errors(merged(values, trial)) == []
 
 
 def merged(values: Any, over: Any) -> Any:
-    """Values as Helm lays a second file over the first: maps are merged, the rest is replaced."""
+    """Merge values as Helm does with a second file: merge maps, replace the rest."""
     if not (isinstance(values, dict) and isinstance(over, dict)):
         return over
     return values | {name: merged(values.get(name), value) for name, value in over.items()}
 
 
 def leaves(values: Any, path: str = "") -> list[str]:
-    """The paths of all values, lists counted as one."""
+    """The paths of all values; a list counts as one."""
     if not isinstance(values, dict):
         return [path]
     return [leaf for name, value in values.items() for leaf in leaves(value, f"{path}/{name}")]
@@ -75,7 +75,7 @@ def test_the_patches_of_the_trial_meet_what_they_change() -> None:
                 assert there == (operation["op"] == "replace" or last == "-"), operation["path"]
 
 
-def test_the_services_of_the_trial_are_what_kubernetes_takes(values: Values) -> None:
+def test_the_services_of_the_trial_are_valid(values: Values) -> None:
     services = manifests.load(TRIAL / "services.yaml")
     for document in services:
         manifests.validate(document)
@@ -171,7 +171,7 @@ def test_the_web_server_probes_the_port_that_it_has(values: Values) -> None:
     webserver = values["dagsterWebserver"]
     ports = {webserver[probe]["httpGet"]["port"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")}
     assert ports == {webserver["service"]["port"]}
-    assert webserver["service"]["port"] > 1024  # who is not root may not have less, on every node
+    assert webserver["service"]["port"] > 1024  # on some nodes only root may bind lower ports
 
 
 def test_the_pseudonym_key_is_for_runs_alone(values: Values) -> None:
@@ -190,7 +190,7 @@ def test_traps_of_the_chart_are_avoided(values: Values) -> None:
     assert values["dagsterDaemon"]["runCoordinator"]["config"]["queuedRunCoordinator"]["maxConcurrentRuns"] is None
     assert values["dagsterDaemon"]["runMonitoring"]["maxResumeRunAttempts"] == 0
     assert values["telemetry"]["enabled"] is False
-    assert "image" not in run_launcher(values)  # else it would win over the code location's
+    assert "image" not in run_launcher(values)  # it would win over the code location's
 
 
 def test_values_and_manifests_name_the_same_things(values: Values) -> None:
@@ -215,7 +215,7 @@ def test_values_and_manifests_name_the_same_things(values: Values) -> None:
     assert values["computeLogManager"]["config"]["s3ComputeLogManager"]["region"]["env"] in settings
 
 
-def test_the_guide_names_what_there_is(values: Values) -> None:
+def test_the_guide_names_only_what_exists(values: Values) -> None:
     guide = GUIDE.read_text()
     for path in set(re.findall(r"(?<![\w./-])(deploy(?:-kind)?/[\w./-]*\w|helm-values\.yaml|Dockerfile)", guide)):
         assert (chart.REPOSITORY / path).exists(), path
@@ -224,7 +224,7 @@ def test_the_guide_names_what_there_is(values: Values) -> None:
     for name in values["novoic"]["secrets"].values():
         assert f"kubectl create secret generic {name} " in guide, name
     makefile = (chart.REPOSITORY / "Makefile").read_text()
-    for target in set(re.findall(r"`?make ([a-z-]+)", guide)):
+    for target in set(re.findall(r"(?:^|`)make ([a-z-]+)", guide, re.MULTILINE)):
         assert f"\n{target}:" in makefile, target
 
 
@@ -248,10 +248,11 @@ def test_the_figures_of_the_guide_are_those_that_were_measured() -> None:
     assert f"{volume['sessions']:,} sessions are {minutes:.1f} minutes of CPU" in guide
     assert f"the audio, {gigabytes:.0f} GB" in guide
     assert f"{minutes * factor / 60:.2f} core-hours" in guide
-    every = measured["families"]["figures"]["run"]
-    hours = 1500 * every["cpu_s"] / 3600 / every["hours"]
+    rtf, speed = measured["audio"]["figures"]["families"]["all"], measured["text"]["figures"]["words_per_s"]
+    hours = minutes / 60 + volume["hours"] * rtf + volume["words"] / speed / 3600
     prose = " ".join(guide.split())
-    assert f"measured over {every['hours']:.0f} hours, take {hours:.1f} core-hours" in prose
+    assert f"All families together take {hours:.1f} core-hours: {minutes:.1f} minutes of that run" in prose
+    assert f"{rtf:.4f} of real time for audio, and {volume['words']:,} words at {speed:,.0f} a second" in prose
     assert f"{hours * factor:.1f} hours ÷ *c* with Spark: some {60 * hours * factor / 16:.0f} minutes on 16" in prose
     rows = re.findall(r"^\| (\d+)[^|]*\| (\d+) \|[^|]*\| (\d+) min \| (\d+) min \|$", guide, re.MULTILINE)
     assert len(rows) == 3

@@ -1,4 +1,4 @@
-"""The image: its entrypoint, and the real Dockerfile, built and run as a pod would run it."""
+"""The image: its entrypoint, and the real Dockerfile, built and run as in a pod."""
 
 import json
 import os
@@ -27,7 +27,7 @@ EXECUTOR = {
     "SPARK_EXECUTOR_POD_NAME": "novoic-assets-exec-1",
     "SPARK_RESOURCE_PROFILE_ID": "0",
 }
-# Where a pod finds the token of its service account; its /var/run is a link to /run.
+# A pod's folder for the token of its service account; its /var/run is a link to /run.
 ACCOUNT = "run/secrets/kubernetes.io/serviceaccount"
 
 
@@ -36,7 +36,7 @@ class TestEntrypoint:
 
     @pytest.fixture
     def home(self, tmp_path: Path) -> Path:
-        """A folder to be JAVA_HOME and SPARK_HOME."""
+        """A folder for JAVA_HOME and SPARK_HOME."""
         (tmp_path / "bin").mkdir()
         for name in ("java", "spark-submit"):
             script = tmp_path / "bin" / name
@@ -124,7 +124,7 @@ def image(builder: Builder) -> Image:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 class TestImage:
-    """The image that comes out of the Dockerfile."""
+    """The image that the Dockerfile builds."""
 
     def test_data_stay_out_of_a_build(self, builder: Builder, tmp_path: Path) -> None:
         (tmp_path / ".dockerignore").write_text((REPOSITORY / ".dockerignore").read_text())
@@ -172,7 +172,7 @@ class TestImage:
         for source in sources:
             compiled = package / source.parent / "__pycache__" / f"{source.stem}.cpython-311.pyc"
             flags = int.from_bytes(compiled.read_bytes()[4:8], "little")
-            assert flags == 0b01  # valid by the source's hash, which is not looked at: PEP 552
+            assert flags == 0b01  # valid by a hash of the source that is never checked: PEP 552
 
     def test_no_secret_is_among_its_variables(self, image: Image) -> None:
         assert not [name for name in image.environment if re.search("KEY|TOKEN|PASSWORD|SECRET|NOVOIC|AWS|PIP", name)]

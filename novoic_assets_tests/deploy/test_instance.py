@@ -1,4 +1,4 @@
-"""The instance of the cluster, as the chart configures it, on a real PostgreSQL."""
+"""The cluster's instance, as the chart configures it, on a real PostgreSQL."""
 
 import os
 import subprocess
@@ -35,20 +35,20 @@ ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
 def write_home(home: Path, server: PostgreSQL, database: str, **changes: Any) -> Path:
-    """The chart's dagster.yaml with the values that a user changes, and what else a test has to.
+    """Write the chart's dagster.yaml with the values that a user changes, and the changes of a test.
 
     Args:
-        home: The folder, which is made.
-        server: Where the database is.
+        home: The folder; it is created.
+        server: The server of the database.
         database: Its name.
-        changes: Sections of dagster.yaml in the place of the chart's; None leaves one out.
+        changes: Sections of dagster.yaml that replace the chart's; None drops one.
     """
     values = chart.load_values()
     values["postgresql"] |= {
         "postgresqlHost": HOST,
         "postgresqlUsername": USER,
         "postgresqlDatabase": database,
-        "postgresqlParams": {"sslmode": "prefer"},  # as the guide says for a database without TLS
+        "postgresqlParams": {"sslmode": "prefer"},  # the guide's value for a database without TLS
         "service": {"port": server.port},
     }
     values["additionalInstanceConfig"]["local_artifact_storage"]["config"]["base_dir"] = str(home / "state")
@@ -68,7 +68,7 @@ def write_home(home: Path, server: PostgreSQL, database: str, **changes: Any) ->
 def home(
     postgresql_server: PostgreSQL, database: str, s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """DAGSTER_HOME with the whole configuration; its K8sRunLauncher is made when a run is launched, which none is."""
+    """DAGSTER_HOME with the complete configuration; its K8sRunLauncher is never made, since no run is launched."""
     monkeypatch.setenv(chart.PASSWORD, PASSWORD)
     monkeypatch.setenv("AWS_REGION", "eu-west-2")  # s3 has set the bucket's address and credentials
     return write_home(tmp_path / "home", postgresql_server, database)
@@ -94,7 +94,7 @@ def test_the_configuration_is_what_the_guide_says(home: Path) -> None:
         ref = instance.get_ref()
         assert ref.run_launcher_data is not None
         assert ref.run_launcher_data.class_name == "K8sRunLauncher"
-        # What a Job's command line shows of the instance.
+        # The part of the instance that a Job's command line shows.
         assert PASSWORD not in str(ref.to_dict())
 
 
@@ -149,7 +149,7 @@ def test_an_old_schema_is_migrated_as_the_chart_does(home: Path, postgresql_serv
         with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]
             run_alembic_downgrade(get_alembic_config(dagster_postgres.__file__), connection, rev="-3")
     assert not has_column()
-    # The command looks at the run launcher, which in the cluster finds its API server by the pod's token.
+    # The command reads the run launcher, which in the cluster finds its API server by the pod's token.
     config = yaml.safe_load((home / "dagster.yaml").read_text())
     kubeconfig = Cluster(address="http://127.0.0.1:1").kubeconfig(home)
     config["run_launcher"]["config"] |= {"load_incluster_config": False, "kubeconfig_file": str(kubeconfig)}
@@ -197,7 +197,7 @@ def test_sensor_schedule_and_runs_outlive_the_database(
     )
 
     def runs() -> list[tuple[str, str]]:
-        """Of each run, the oldest first, what started it and what has become of it."""
+        """The origin and the status of each run, oldest first."""
         with postgresql_server.connect(database) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT run_body, status FROM runs ORDER BY id")
             return [("schedule" if "schedule_name" in body else "sensor", status) for body, status in cursor.fetchall()]
@@ -231,7 +231,7 @@ def test_sensor_schedule_and_runs_outlive_the_database(
         lab.add_session("S8", "P8")
         wait_until(lambda: any(status == "STARTED" for _, status in runs()[before:]), "the run for the new session")
         postgresql_server.kill()
-        time.sleep(3.0)  # for who asks meanwhile
+        time.sleep(3.0)  # so that others can query meanwhile
         postgresql_server.start()
 
         wait_until(lambda: published() == {9}, "the new session in the datasets")

@@ -1,5 +1,6 @@
-"""From a run that waits to the pod of it, and to a second one when the first is lost: the code of the cluster, with an
-API server that stands in for the cluster's own, and the pod's command run here.
+"""A queued run gets a pod, and a second one if the first is lost.
+
+The code is that of the cluster. A stand-in replaces its API server, and the pod's command runs on this machine.
 """
 
 import os
@@ -38,14 +39,14 @@ DAGSTER = Path(sys.executable).with_name("dagster")
 
 @dataclass
 class Deployment:
-    """An instance as the chart configures it, on SQLite, with a code location and what the daemon does, step by step.
+    """The chart's instance on SQLite, a code location, and the daemon's work step by step.
 
     Attributes:
         cluster: The API server.
         lab: The raw data and the store.
         instance: The instance.
         workspace: The code location, as the daemon sees it.
-        environment: What a pod has of the instance's and the lab's settings.
+        environment: The variables that give a pod the settings of instance and lab.
     """
 
     cluster: Cluster
@@ -55,7 +56,7 @@ class Deployment:
     environment: dict[str, str]
 
     def submit(self) -> None:
-        """Ask for a run of the whole job."""
+        """Request a run of the complete job."""
         subprocess.run(
             [DAGSTER, "job", "launch", "-w", self.lab.folder / "workspace.yaml", "-j", MATERIALIZE_ALL],
             env=self.environment,
@@ -80,10 +81,10 @@ class Deployment:
         assert errors == []
 
     def start_pod(self, job: dict[str, Any]) -> "subprocess.Popen[bytes]":
-        """Run the command of a Job's container here, as its user's process would be, to be waited for or killed."""
+        """Run the command of a Job's container as a process of this machine, to wait for or to kill."""
         (container,) = job["spec"]["template"]["spec"]["containers"]
         given = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
-        given.pop("NOVOIC_SPARK_MASTER")  # there is no cluster to make executors in: worker processes do the work
+        given.pop("NOVOIC_SPARK_MASTER")  # without a cluster for executors, worker processes do the work
         program, *arguments = container["args"]
         assert program == "dagster"
         return subprocess.Popen(
@@ -95,13 +96,13 @@ class Deployment:
         )
 
     def statuses(self) -> list[dg.DagsterRunStatus]:
-        """Of all runs, the oldest first."""
+        """The statuses of all runs, oldest first."""
         return [run.status for run in reversed(self.instance.get_runs())]
 
 
 @contextmanager
 def code_location(lab: Lab, environment: dict[str, str], values: chart.Values) -> Iterator[None]:
-    """The code location's container, and a workspace file that names it, as the chart makes them."""
+    """The code location's container and a workspace file that names it, as in the chart."""
     (deployment,) = values["dagster-user-deployments"]["deployments"]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -188,19 +189,19 @@ def test_a_run_makes_one_job_and_the_next_run_waits_for_it(deployment: Deploymen
     assert container["image"] == chart.image(chart.load_values())
     assert container["args"][:3] == ["dagster", "api", "execute_run"]
     assert run.run_id in container["args"][3]
-    assert container["resources"]["requests"]["cpu"] == "1"  # the job's tag has come through
+    assert container["resources"]["requests"]["cpu"] == "1"  # from the job's tag
     assert job["spec"]["template"]["spec"]["serviceAccountName"] == "novoic-run"
 
-    # The second needs the pool of the Spark runs, in which there is room for one.
+    # The second run needs the pool of the Spark runs, which has room for one.
     deployment.submit()
     deployment.dequeue()
     assert deployment.statuses() == [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.QUEUED]
     assert deployment.cluster.made == [job]
 
 
-def test_a_run_whose_pod_vanishes_is_found_out_and_done_by_another(deployment: Deployment) -> None:
+def test_another_run_does_the_work_of_a_run_whose_pod_vanishes(deployment: Deployment) -> None:
     deployment.lab.fill()
-    deployment.retry()  # from here on the daemon has its place in the events
+    deployment.retry()  # from here on the daemon knows its place in the events
     deployment.submit()
     deployment.dequeue()
     (job,) = deployment.cluster.made
@@ -212,7 +213,7 @@ def test_a_run_whose_pod_vanishes_is_found_out_and_done_by_another(deployment: D
         assert time.monotonic() < end, "the run does not start"
         time.sleep(0.02)
     deployment.monitor()
-    assert deployment.statuses() == [dg.DagsterRunStatus.STARTED]  # its Job is there
+    assert deployment.statuses() == [dg.DagsterRunStatus.STARTED]  # its Job exists
     os.killpg(pod.pid, signal.SIGKILL)
     pod.wait()
     deployment.cluster.vanish(job["metadata"]["name"])

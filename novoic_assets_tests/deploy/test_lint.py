@@ -1,4 +1,4 @@
-"""What no other test would find: bad habits of a Dockerfile, YAML of another meaning, a secret that was left behind."""
+"""The linters find bad habits in the Dockerfile, ambiguous YAML and forgotten secrets."""
 
 import subprocess
 import sys
@@ -12,11 +12,11 @@ from novoic_assets_tests import needs
 from novoic_assets_tests.deploy import chart
 
 PROGRAMS = Path(sys.executable).parent
-# Lock files are hashes through and through; of pictures and figures there is much, and none of it is written by hand.
+# Lock files consist of hashes; pictures and figures are large and generated.
 LEFT_OUT = ("requirements", "docs/performance", "docs/lineage")
-# A password of something that a test starts and stops is none; keys and tokens are looked for there too.
+# Passwords of servers that a test starts and stops are no secrets; tests are still searched for keys and tokens.
 WORD, TESTS = "Secret Keyword", "novoic_assets_tests/"
-# Words beside which there is no secret, but the name of one or of a variable.
+# Values that are no secrets: the name of a variable, and the public password of the trial.
 NAMES = {"DAGSTER_PG_PASSWORD", "only-to-try"}
 
 
@@ -33,7 +33,7 @@ def lint(program: str, *arguments: str) -> None:
 
 
 def files() -> list[str]:
-    """The files of the repository, and those that are about to be."""
+    """The files of the repository, including those not yet committed."""
     git = needs.program("git")
     if not (chart.REPOSITORY / ".git").exists():
         needs.skip("a clone", "git clone")
@@ -42,18 +42,18 @@ def files() -> list[str]:
     return [name for name in sorted(set(listing.stdout.splitlines())) if (chart.REPOSITORY / name).is_file()]
 
 
-def test_the_dockerfile() -> None:
+def test_the_dockerfile_has_no_bad_habits() -> None:
     lint("hadolint", "Dockerfile")
 
 
-def test_the_yaml() -> None:
+def test_the_yaml_is_not_ambiguous() -> None:
     found = [name for name in files() if name.endswith((".yaml", ".yml"))]
     assert {"helm-values.yaml", "dagster.yaml", "deploy/base/kustomization.yaml"} <= set(found)
     lint("yamllint", "--strict", *found)
 
 
 def findings(names: list[str], root: Path) -> list[str]:
-    """Where something looks like a secret, and what kind; never the secret."""
+    """List place and kind of everything that looks like a secret, never the secret itself."""
     secrets = SecretsCollection(root=str(root))
     with default_settings():
         for name in names:
@@ -67,12 +67,12 @@ def findings(names: list[str], root: Path) -> list[str]:
 
 
 def _first_line(value: str) -> str:
-    """A reference to a Secret in a manifest inside a ConfigMap is found with all that follows."""
+    """The scanner finds a reference to a Secret in a manifest inside a ConfigMap with all following lines."""
     return value.partition("\n")[0].removeprefix("name: ")
 
 
 @pytest.mark.slow
-def test_no_secret_was_left_behind() -> None:
+def test_no_secret_is_in_the_repository() -> None:
     names = [name for name in files() if not name.startswith(LEFT_OUT)]
     assert len(names) > 100
     assert findings(names, chart.REPOSITORY) == []

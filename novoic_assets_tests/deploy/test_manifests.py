@@ -1,4 +1,4 @@
-"""The manifests under deploy/: valid, of one mind with each other and with the image, and as strict as they say."""
+"""The manifests in deploy/ are valid, agree with each other and with the image, and are as strict as they claim."""
 
 import re
 from typing import Any
@@ -87,7 +87,7 @@ def test_the_role_is_for_pods_alone_and_the_run_account_alone() -> None:
     ]
 
 
-def test_accounts_secrets_and_config_maps_that_are_named_are_there() -> None:
+def test_accounts_and_config_maps_that_executors_name_exist() -> None:
     pod = executor_template()["spec"]
     account = spark_defaults()["spark.kubernetes.authenticate.executor.serviceAccountName"]
     assert named("ServiceAccount", account)["automountServiceAccountToken"] is False
@@ -107,7 +107,7 @@ def test_the_ports_that_spark_is_given_are_the_ports_that_are_open() -> None:
     assert ports(run["egress"]) >= executor | {53, 443, 5432}
 
 
-def test_nobody_comes_in_who_is_not_named_and_executors_do_not_reach_the_database() -> None:
+def test_only_named_pods_come_in_and_executors_do_not_reach_the_database() -> None:
     everyone = policies()["novoic-nobody-comes-in"]
     assert everyone["podSelector"] == {}
     assert everyone["policyTypes"] == ["Ingress"]

@@ -1,4 +1,4 @@
-"""Deleting old runs from Dagster's history: what goes, and that nothing goes that somebody still looks at."""
+"""The purge deletes old runs from Dagster's history, and keeps every run that somebody still needs."""
 
 import subprocess
 import sys
@@ -99,7 +99,7 @@ def test_old_runs_go_but_the_latest_of_each_asset_and_check_stays(stored: dg.Dag
 
 
 def test_the_command_says_what_it_did(tmp_path: Path) -> None:
-    # The CronJob's pod has no token, which the run launcher would look for if it were made.
+    # The CronJob's pod has no token, which the run launcher would need.
     launcher = chart.instance_config(chart.load_values())["run_launcher"]
     config = {"storage": {"sqlite": {"base_dir": str(tmp_path)}}, "run_launcher": launcher}
     (tmp_path / "dagster.yaml").write_text(yaml.safe_dump(config | {"telemetry": {"enabled": False}}))
@@ -121,7 +121,7 @@ def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     )
 
 
-def test_the_command_says_where_there_is_no_history(tmp_path: Path) -> None:
+def test_the_command_reports_a_missing_history(tmp_path: Path) -> None:
     done = subprocess.run(
         [NOVOIC, "purge-history"],
         env={"PATH": ""},

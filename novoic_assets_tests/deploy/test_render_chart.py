@@ -1,4 +1,4 @@
-"""`make helm-template`, tried on small charts: Dagster's own is not part of this repository."""
+"""`make helm-template` on small charts, since Dagster's own is not part of this repository."""
 
 import os
 import subprocess
@@ -33,7 +33,7 @@ spec:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A chart's folder, with one template."""
+    """The folder of a chart with one template."""
     folder = tmp_path / "dagster"
     (folder / "templates").mkdir(parents=True)
     (folder / "Chart.yaml").write_text("apiVersion: v2\nname: dagster\nversion: 1.13.27\n")
@@ -71,7 +71,7 @@ def test_the_command_takes_an_archive(source: Path, tmp_path: Path) -> None:
     assert done.stdout.startswith("1 manifests, valid for Kubernetes 1.30")
 
 
-def test_a_field_that_kubernetes_does_not_know_is_said(source: Path) -> None:
+def test_a_field_that_kubernetes_does_not_know_is_reported(source: Path) -> None:
     template = source / "templates" / "deployment.yaml"
     template.write_text(TEMPLATE.replace("resources:", "resource:"))
     done = helm_template(source)
@@ -81,14 +81,14 @@ def test_a_field_that_kubernetes_does_not_know_is_said(source: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_chart_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_chart_is_reported_in_one_line(tmp_path: Path) -> None:
     done = helm_template(tmp_path / "nothing")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_instance_that_differs_from_what_the_tests_take_it_for_is_said() -> None:
+def test_an_instance_that_differs_from_that_of_the_tests_is_reported() -> None:
     config = chart.instance_config(chart.load_values())
     config["run_retries"]["max_retries"] = 0
     config["retention"]["sensor"]["purge_after_days"]["started"] = -1  # a default of the chart's

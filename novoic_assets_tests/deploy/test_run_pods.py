@@ -1,4 +1,4 @@
-"""The pod of a run, as dagster-k8s makes it of helm-values.yaml: what the guide promises of it."""
+"""The pod of a run, which dagster-k8s makes from helm-values.yaml, keeps the promises of the guide."""
 
 import sys
 from typing import Any
@@ -29,7 +29,7 @@ def values() -> chart.Values:
 
 @pytest.fixture(scope="module")
 def jobs(values: chart.Values, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """The Jobs of a run of the whole job, and of one that somebody starts in the UI, as they reach the cluster."""
+    """The Jobs that reach the cluster for a run of the complete job, and for a run that somebody starts in the UI."""
     home = tmp_path_factory.mktemp("home")
     with kubernetes_api() as cluster:
         launcher = chart.instance_config(values)["run_launcher"]
@@ -77,10 +77,10 @@ def test_it_runs_the_image_of_the_code_location(container: dict[str, Any], value
     assert container["image"] == chart.image(values)
     assert container["imagePullPolicy"] == "IfNotPresent"
     assert container["args"][:3] == ["dagster", "api", "execute_run"]
-    assert "command" not in container  # so that the image's entrypoint stays
+    assert "command" not in container  # keeps the image's entrypoint
 
 
-def test_its_user_can_do_nothing_beyond_its_folders(pod: dict[str, Any], container: dict[str, Any]) -> None:
+def test_its_user_has_no_rights_beyond_its_folders(pod: dict[str, Any], container: dict[str, Any]) -> None:
     assert pod["securityContext"] == {
         "runAsNonRoot": True,
         "runAsUser": 10001,
@@ -143,7 +143,7 @@ def test_secrets_come_by_name_and_no_others(container: dict[str, Any], values: c
     assert maps == ["novoic-settings"]
 
 
-def test_its_account_is_the_one_that_may_make_executors(job: dict[str, Any], pod: dict[str, Any]) -> None:
+def test_its_account_may_make_executors(job: dict[str, Any], pod: dict[str, Any]) -> None:
     assert pod["serviceAccountName"] == "novoic-run"
     assert pod["automountServiceAccountToken"] is True
     assert job["metadata"]["namespace"] == chart.NAMESPACE
@@ -155,7 +155,7 @@ def test_it_is_tried_once_and_goes_after_a_day(job: dict[str, Any], pod: dict[st
     assert pod["restartPolicy"] == "Never"
 
 
-def test_the_whole_job_asks_for_its_size_and_others_take_the_launchers(
+def test_the_job_has_its_own_size_and_other_runs_the_launchers(
     jobs: dict[str, dict[str, Any]], values: chart.Values
 ) -> None:
     sizes = {name: job["spec"]["template"]["spec"]["containers"][0]["resources"] for name, job in jobs.items()}
@@ -189,7 +189,7 @@ def test_the_size_is_a_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     ("name", "value"),
     [("NOVOIC_RUN_CPU", "two"), ("NOVOIC_RUN_CPU", "1Gi"), ("NOVOIC_RUN_MEMORY", "4 Gi"), ("NOVOIC_RUN_MEMORY", "4GB")],
 )
-def test_a_size_that_is_none_is_said_so(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_impossible_size_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(NovoicError, match=f"{name} takes a quantity of Kubernetes"):
         pod_size()

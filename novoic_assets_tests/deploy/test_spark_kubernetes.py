@@ -1,5 +1,7 @@
-"""Spark on Kubernetes, with everything real but the cluster: Spark's own code asks a stand-in API server for executors,
-which are started through the image's entrypoint and work for the driver over loopback.
+"""Spark on Kubernetes, with everything real except the cluster.
+
+Spark's own code requests executors from a stand-in API server. They start through the image's entrypoint and work for
+the driver over loopback.
 """
 
 import json
@@ -28,14 +30,14 @@ RUN_POD = "dagster-run-1"
 IMAGE = "registry.example.org/novoic-assets:0.1.0"
 MASTER = "k8s://https://kubernetes.default.svc"
 ENTRYPOINT = DEPLOY.parent / "image" / "entrypoint.sh"
-MOUNTED = "/etc/novoic/spark"  # where run pods have the config map
+MOUNTED = "/etc/novoic/spark"  # where run pods mount the config map
 SECRET = "_SPARK_AUTH_SECRET"
-SETTINGS = {"spark.executor.memory": "600m"}  # the launchpad's
+SETTINGS = {"spark.executor.memory": "600m"}  # of the launchpad
 TIME_ZONE = "Europe/London"  # in spark-defaults.conf; the class has UTC
 
 
 class TestSettings:
-    """What a session is asked for, without one."""
+    """The settings of a Spark session, checked without a session."""
 
     @pytest.fixture(autouse=True)
     def _pod(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +86,7 @@ class TestSettings:
 
 
 def spark_conf(folder: Path) -> Path:
-    """The folder that run pods have as SPARK_CONF_DIR, elsewhere, and with a setting more."""
+    """A copy of the run pods' SPARK_CONF_DIR with one more setting."""
     folder.mkdir()
     for name, content in named("ConfigMap", "novoic-spark")["data"].items():
         (folder / name).write_text(content.replace(MOUNTED, str(folder)))
@@ -94,7 +96,7 @@ def spark_conf(folder: Path) -> Path:
 
 
 def driver_environment(api: PodsApi, folder: Path) -> dict[str, str]:
-    """The variables of a run's pod, and where a client outside of a cluster finds what a pod has in it."""
+    """The variables of a run's pod, and the places where a client outside the cluster finds the pod's files."""
     (folder / "token").write_text(api.token)
     return {
         "HOME": str(folder),
@@ -110,15 +112,15 @@ def driver_environment(api: PodsApi, folder: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Run:
-    """A run, and what was seen of it.
+    """A run and its observations.
 
     Attributes:
-        result: What it found.
+        result: Its findings.
         driver: Its pod.
-        made: The executors' pods, by name, in the order in which they were made.
-        left: The pods that were there when it had ended.
-        requests: What it asked the API server for.
-        intruder: What a process said that knows all that an executor knows, but the secret.
+        made: The executors' pods, by name, in the order of their creation.
+        left: The pods that were left after its end.
+        requests: Its requests to the API server.
+        intruder: The log of a process that knows everything an executor knows, except the secret.
     """
 
     result: dict[str, Any]
@@ -136,17 +138,17 @@ class Run:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Its variables, as far as their values are in the pod."""
+        """Its variables with values in the pod."""
         return {entry["name"]: entry["value"] for entry in self.container["env"] if "value" in entry}
 
 
 class Cluster(Kubelet):
-    """A kubelet on whose node the first executor fails, as for want of memory, and beside which an intruder works."""
+    """A kubelet whose first executor runs out of memory, with an intruder beside it."""
 
     intruder: "subprocess.Popen[bytes] | None" = None
 
     def start(self, pod: Pod) -> Callable[[], None]:
-        """Start a pod, unless it is the first."""
+        """Start every pod except the first."""
         name = pod["metadata"]["name"]
         if self.intruder is None:
             self.intruder = self.run("intruder", pod, {SECRET: "another", "SPARK_EXECUTOR_ID": "99"})
@@ -155,7 +157,7 @@ class Cluster(Kubelet):
         return super().start(pod)
 
     def environment(self, name: str, pod: Pod) -> dict[str, str]:
-        """The variables of a pod's container, whose disk is a folder of this machine's."""
+        """The variables of a pod's container, with a folder of this machine as its disk."""
         return {**super().environment(name, pod), "SPARK_LOCAL_DIRS": str(self.folder / name)}
 
     fail: Callable[[str], None]
@@ -198,7 +200,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.mark.timeout(900)
 @needs("java")
 class TestRun:
-    """A run with two executors, one of which has to be made again."""
+    """A run with two executors; Spark has to make one of them again."""
 
     def test_all_is_computed_by_executors_though_the_first_failed(self, run: Run) -> None:
         assert run.result["success"]
@@ -291,6 +293,6 @@ class TestRun:
 
 
 def pod_secret(pod: Pod) -> str:
-    """The secret that a pod is given."""
+    """The secret of a pod."""
     (container,) = pod["spec"]["containers"]
     return next(entry["value"] for entry in container["env"] if entry["name"] == SECRET)

@@ -1,7 +1,7 @@
-"""The chart's value schemas, answered offline, and stricter than they are: a key they do not know is an error.
+"""The chart's value schemas, resolved offline and made stricter: an unknown key is an error.
 
-The schemas describe values after Helm has merged the chart's defaults in, so that what they require and the values
-leave out is what the chart has a default for. In lists it is not: a list replaces the chart's.
+The schemas describe values after Helm has merged the chart's defaults in, so the chart has a default for whatever they
+require and our values leave out. This is not so inside lists: a list replaces the chart's.
 """
 
 import importlib.resources
@@ -20,7 +20,7 @@ Schema = Mapping[str, Any]
 _KUBERNETES = "v1.30.0-local"
 _CHILD = "dagster-user-deployments"
 _SCHEMA = "values.schema.json"
-# Keys that the chart's templates read and its schemas leave out, and the block that only the values themselves use.
+# Keys that the chart's templates read and its schemas lack, and our own block, which only the values use.
 _EXTRA = {("novoic",), (_CHILD, "rbacEnabled")}
 
 
@@ -42,7 +42,7 @@ class ValuesSchema:
         self._registry = referencing.Registry().with_resources((uri, resource) for uri in remote).crawl()
 
     def errors(self, values: Mapping[str, Any]) -> list[str]:
-        """What is wrong with values: where, and what; empty where nothing is."""
+        """List the faults of values with their places; empty if the values are valid."""
         found = []
         for schema, part in ((self._parent, values), (self._child, values.get(_CHILD, {}))):
             complete = _complete(schema, part, self._registry.resolver_with_root(_resource(schema)))
@@ -59,7 +59,7 @@ def _resource(schema: Schema) -> Any:
 
 
 def _views(schema: Schema, resolver: Any) -> Iterator[tuple[Schema, Any]]:
-    """A schema and all that it refers to or allows instead, each with what resolves its own references."""
+    """Yield a schema, the schemas that it refers to and its alternatives, each with the resolver of its references."""
     yield schema, resolver
     if "$ref" in schema:
         resolved = resolver.lookup(schema["$ref"])
@@ -79,7 +79,7 @@ def _unknown_keys(schema: Schema, value: Any, resolver: Any, path: tuple[str, ..
     if not isinstance(value, dict):
         return
     properties = {name: (sub, own) for view, own in views for name, sub in view.get("properties", {}).items()}
-    if not properties:  # a map whose keys are free
+    if not properties:  # a map with free keys
         return
     for name, sub_value in value.items():
         if name not in properties:
@@ -90,7 +90,7 @@ def _unknown_keys(schema: Schema, value: Any, resolver: Any, path: tuple[str, ..
 
 
 def _complete(schema: Schema, value: Any, resolver: Any) -> Any:
-    """A value with the least that its schema requires, outside lists, in the place of the chart's defaults."""
+    """Complete a value, outside lists, with the least that its schema requires, as the chart's defaults would."""
     if not isinstance(value, dict):
         return value
     views = list(_views(schema, resolver))
@@ -98,7 +98,7 @@ def _complete(schema: Schema, value: Any, resolver: Any) -> Any:
     result = {
         name: _complete(properties[name][0], sub, properties[name][1]) if name in properties else sub
         for name, sub in value.items()
-        if sub is not None  # Helm takes a null for "without the default"
+        if sub is not None  # null makes Helm drop a default
     }
     for view, own in views:
         for name in view.get("required", []):
