@@ -172,7 +172,7 @@ def test_a_pseudonym_is_identified(home: Home) -> None:
         (["datasets", "--store", "gs://bucket/prefix"], "NOVOIC_STORE must be a folder of this machine"),
         (["materialize", "--raw", "nowhere"], "the folder that NOVOIC_RAW names does not exist; check NOVOIC_RAW"),
         (["materialize", "--select", "no_such_asset"], "--select names no asset"),
-        (["synth", "data"], "never written over one"),
+        (["synth", "data"], "never replaces one"),
         (["synth", "other", "--minutes", "-1"], "minutes"),
     ],
 )

@@ -71,7 +71,7 @@ MODALITIES: Final[tuple[Modality, ...]] = (
         name="audio",
         stage="audio_features",
         missing=Reason.NO_AUDIO,
-        check=PatientCheck("audible", Status.INAUDIBLE, "sessions' patients are not audible"),
+        check=PatientCheck("audible", Status.INAUDIBLE, "sessions have an inaudible patient"),
         covariates="recording",
     ),
 )

@@ -24,6 +24,7 @@ SESSIONS = 40
 # Results of a lab in a bucket
 
 
+@pytest.mark.slow
 def test_a_lab_in_a_bucket_publishes_what_a_lab_in_a_folder_does(bucket_lab: BucketLab, lab: Lab) -> None:
     lab.fill()
     (lab.raw / "audio" / "S3.wav").write_bytes(b"RIFF no more than a start")

@@ -345,7 +345,7 @@ def test_the_challenge_corpus_runs_untouched(challenge: Path, tmp_path: Path) ->
     }
     failed = run.failed_checks()
     assert failed["parsed_transcripts", "patient_speech"] == "156 sessions have no patient speech"
-    assert failed["audio_features", "audible"].startswith("156 recordings are not audible")
+    assert failed["audio_features", "audible"].startswith("156 recordings are inaudible")
     assert failed["audio_features", "within_recording"] == "156 transcripts end after their recording"
     assert {name for _, name in failed} <= {
         "patient_speech",

@@ -73,6 +73,7 @@ def test_a_changed_file_is_processed(automated: Automated) -> None:
     assert automated.skips() == "nothing is new"
 
 
+@pytest.mark.slow
 def test_changed_metadata_are_processed(automated: Automated) -> None:
     path = automated.lab.raw / "metadata.csv"
     path.write_text(path.read_text().replace("P3,60", "P3,61"))
@@ -91,6 +92,7 @@ def test_a_session_that_is_gone_is_removed(automated: Automated) -> None:
     assert automated.skips() == "nothing is new"
 
 
+@pytest.mark.slow
 def test_a_file_caught_half_written_is_quarantined_and_put_right_by_the_next_tick(automated: Automated) -> None:
     automated.add("new")
     recording = automated.lab.raw / "audio" / "zqcanarynew.wav"
@@ -117,6 +119,7 @@ def test_young_files_are_left_to_a_later_run(automated: Automated) -> None:
     assert automated.run().computed("audio_features") == (1, 0, 0)
 
 
+@pytest.mark.slow
 def test_a_session_that_is_being_written_again_keeps_its_row_and_features(automated: Automated) -> None:
     before = automated.row("audio_features", "S3")
     automated.add("S3", age=2)
@@ -131,6 +134,7 @@ def test_a_session_that_is_being_written_again_keeps_its_row_and_features(automa
     assert automated.row("audio_features", "S3") != before
 
 
+@pytest.mark.slow
 def test_metadata_that_are_being_written_stay_as_they_were(automated: Automated) -> None:
     path = automated.lab.raw / "metadata.csv"
     content = path.read_text()
@@ -244,6 +248,7 @@ def test_the_pause_counts_from_the_end_of_the_run(automated: Automated, wait: An
     assert "the next one starts in 60 seconds (number 2 of 6)" in automated.skips()  # the clock stands still
 
 
+@pytest.mark.slow
 def test_a_cursor_that_is_gone_or_unreadable_does_no_harm(automated: Automated) -> None:
     unreadable = [None, "", "{}", "[]", "nonsense", "3", "\0", '{"state": 1}']
     unreadable += ['{"state": "x", "attempts": "many", "asked": 0}', '{"state": "x", "attempts": -1, "asked": NaN}']
@@ -329,6 +334,7 @@ def test_an_asset_that_was_never_materialized_here_is_work(automated: Automated)
     assert automated.requests_run()
 
 
+@pytest.mark.slow
 def test_no_run_is_requested_after_tables_were_compacted(automated: Automated, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "_MANY_FILES", 2)
     automated.add("new")

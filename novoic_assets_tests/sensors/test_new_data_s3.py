@@ -24,6 +24,7 @@ def automated(bucket_lab: BucketLab, tmp_path: Path) -> Iterator[Automated]:
         yield Automated(bucket_lab, instance)
 
 
+@pytest.mark.slow
 def test_objects_are_processed_at_once_and_half_sessions_wait(automated: Automated) -> None:
     lab = automated.lab
     assert isinstance(lab, BucketLab)
