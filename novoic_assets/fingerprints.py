@@ -32,8 +32,8 @@ def fingerprint(*parts: str | float | Verbatim | None) -> str:
         TypeError: A part has another type. Subclasses are refused too. For example, the `repr` of an enum member
             contains the name of the enum, so renaming the enum would change the fingerprints of all rows.
 
-    >>> fingerprint("mfcc", 3, 0.5, None)
-    '63b3e0b6f72bdd2b894f00718be5d3b5'
+    >>> fingerprint("mfcc", 3, 0.5, None)[:8]
+    '63b3e0b6'
     >>> fingerprint("1") == fingerprint(1)
     False
     """

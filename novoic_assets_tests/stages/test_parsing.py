@@ -47,8 +47,9 @@ def raised(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
 
 
 def test_the_fingerprints_of_xml_are_the_same_as_before_formats_had_names(lab: Lab, lines: None) -> None:
-    assert wanted(lab, "text/a.xml") == {"a": "2e77311857bccb3034e9f1828be9d063"}
-    assert wanted(lab, "text/a.xml", "text/b/a.XML") == {"a": "a50a50ea93f53ed9fee8872a3499f130"}
+    assert wanted(lab, "text/a.xml") == {"a": "2e77311857bccb3034e9f1828be9d063"}  # pragma: allowlist secret
+    of_both = "a50a50ea93f53ed9fee8872a3499f130"  # pragma: allowlist secret
+    assert wanted(lab, "text/a.xml", "text/b/a.XML") == {"a": of_both}
 
 
 def test_a_row_depends_on_the_version_of_its_own_format_alone(
