@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 import pyarrow as pa
@@ -222,7 +223,8 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
             for indices in chunked(requesting, batches.sessions):
                 self._batch(family, self.start(family, batches), tasks, sessions, indices)
         for task, session in zip(tasks, sessions, strict=True):
-            yield session.row if isinstance(session, Failed) else done(task, self.columns(task, session))
+            row = session if isinstance(session, Failed) else attempt(task, partial(self.columns, session=session))
+            yield row.row if isinstance(row, Failed) else done(task, row)
 
     def _batch(
         self,

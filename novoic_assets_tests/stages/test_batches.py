@@ -128,6 +128,21 @@ def test_a_session_on_which_a_batch_fails_costs_no_other(counting: Counting) -> 
     assert counting.batches == [3, 1, 1, 1, 1]
 
 
+def test_a_row_that_cannot_be_made_costs_its_own_session(counting: Counting, monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = ComputeText.columns
+
+    def broken(self: ComputeText, task: dict[str, Any], session: Any) -> dict[str, Any]:
+        if task["session"] == "S1":
+            raise KeyError("a secret word")
+        return columns(self, task, session)
+
+    monkeypatch.setattr(ComputeText, "columns", broken)
+    rows = worker()(tasks("a", "a b", "a b c"))
+    assert counts(rows) == {"S0": 1, "S2": 3}
+    assert rows["reason"].to_pylist() == [OK, Reason.INTERNAL_ERROR, OK]
+    assert "secret" not in str(rows.to_pylist())
+
+
 @pytest.mark.parametrize(
     "answers", [[], [{}], [{"patient": [1, 2], "all": [1]}], [{"patient": [float("inf")], "all": [1]}]]
 )
