@@ -12,6 +12,14 @@ class NovoicError(Exception):
     """A run or a command cannot go on; the message is one line that is safe to show."""
 
 
+class SettingError(NovoicError):
+    """A setting cannot be read, or takes something else."""
+
+
+class ModelError(NovoicError):
+    """A model that families need is missing, or cannot be used."""
+
+
 class StorageError(NovoicError):
     """The raw folder or the store cannot be read or written."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
-from novoic_assets.errors import NovoicError
+from novoic_assets.errors import NovoicError, type_and_place
 
 
 @functools.cache
@@ -37,14 +37,15 @@ def added(group: str, kind: type | tuple[type, ...], items: tuple[str, ...] = ()
 
 
 def _loaded(what: str, load: Callable[[], object], kind: type | tuple[type, ...]) -> object:
-    failure, entry = "", None
+    failure, advice, entry = "", "", None
     try:
         entry = load()
-    except Exception as error:  # noqa: BLE001 - importing another package's module may raise anything
-        failure = type(error).__name__
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - importing another package's module may raise anything
+        failure = type_and_place(error)
+        advice = "install its package" if isinstance(error, ImportError) else "fix its package"
     # Raise outside the handler: a chained exception would show its text, which may quote anything.
     if failure:
-        raise NovoicError(f"{what} cannot be imported ({failure}); install its package again, or remove it")
+        raise NovoicError(f"{what} cannot be imported ({failure}); {advice}, or remove it")
     if not isinstance(entry, kind):
         kinds = kind if isinstance(kind, tuple) else (kind,)
         raise NovoicError(f"{what} is not an object of {' or '.join(each.__name__ for each in kinds)}")

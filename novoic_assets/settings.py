@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from novoic_assets.errors import NovoicError
+from novoic_assets.errors import SettingError
 
 Automation = Literal["new_data", "kafka", "nightly"]
 """What can start runs automatically."""
@@ -45,6 +45,8 @@ _Memory = Annotated[str, Field(pattern=r"^[0-9]+(\.[0-9]+)?([KMGT]i|[kMGT])?$")]
 _Device = Annotated[str, Field(pattern=r"^[a-z]+(:[0-9]+)?$")]
 
 _NATURAL: Final = "a whole number, 0 or more"
+_MOST_SECONDS: Final = 10**9  # 31 years: a moment that long ago still has a date
+_SECONDS: Final = f"a whole number, 0 to {_MOST_SECONDS}"
 _POSITIVE: Final = "a whole number, 1 or more"
 _PLACE: Final = "a folder, or `s3://bucket/prefix`"
 _FILE: Final = "the path of a file"
@@ -102,13 +104,16 @@ class Settings(BaseModel):
     )
     families: str = _setting(
         "",
-        "Feature families to switch off or to add; if not set, all built-in families are computed.",
+        "Feature families to switch off or to add; if not set, the built-in ones and those of installed packages are"
+        " computed.",
         "`-name` to switch a family off, `package.module:object` to add one, separated by commas",
+        pattern=r"^(\s*(-\w+|[\w.]+:\w+)?\s*(,|$))*$",
     )
     covariates: str = _setting(
         "age,gender",
         "Columns of the metadata to publish beside the arrays.",
         "any of `age`, `gender`, `mmse`, separated by commas",
+        pattern=r"^(\s*(age|gender|mmse)?\s*(,|$))*$",
     )
     pseudonym_key: SecretStr = _setting(
         SecretStr(""),
@@ -119,18 +124,23 @@ class Settings(BaseModel):
 
     automation: Annotated[frozenset[Automation], BeforeValidator(_parts)] = _setting(
         frozenset(),
-        "What starts runs automatically from Dagster's first start on; later the switches in the UI decide.",
+        "What starts runs automatically, until somebody uses its switch in the UI, which then decides.",
         f"any of {_listed(Automation)}, separated by commas",
     )
     sensor_seconds: _Whole = _setting(15, "Least number of seconds between two ticks of a sensor.", _POSITIVE, ge=1)
     settle_seconds: _Whole = _setting(
         10,
         "Seconds after a change for which automatic runs leave out a local file: it may be incomplete.",
-        _NATURAL,
+        _SECONDS,
         ge=0,
+        le=_MOST_SECONDS,
     )
     pair_seconds: _Whole = _setting(
-        600, "Seconds that a new file waits, in automatic runs, for the other half of its session.", _NATURAL, ge=0
+        600,
+        "Seconds that a new file waits, in automatic runs, for the other half of its session.",
+        _SECONDS,
+        ge=0,
+        le=_MOST_SECONDS,
     )
     nightly_cron: str = _setting("0 2 * * *", "When the nightly run starts, UTC.", "a cron string such as `0 2 * * *`")
 
@@ -169,7 +179,9 @@ class Settings(BaseModel):
         "", "The address of an S3 service other than AWS.", "an address such as `http://minio:9000`",
         "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT",
     )  # fmt: skip
-    s3_retry_seconds: _Whole = _setting(60, "Seconds for which a failed request is retried.", _NATURAL, ge=0)
+    s3_retry_seconds: _Whole = _setting(
+        60, "Seconds for which a failed request is retried.", _SECONDS, ge=0, le=_MOST_SECONDS
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +213,9 @@ class Variable:
         return f"{self.meaning} {self.refusal}.".replace("`", "")
 
     @property
-    def refusal(self) -> NovoicError:
+    def refusal(self) -> SettingError:
         """The error for an invalid value; it does not quote the value."""
-        return NovoicError(f"{self.name} takes {self.takes}".replace("`", ""))
+        return SettingError(f"{self.name} takes {self.takes}".replace("`", ""))
 
     def shown(self) -> str | None:
         """The value in the environment; `set` for a secret that is set; None if nothing is set."""
@@ -253,7 +265,7 @@ def settings() -> Settings:
         The settings; the same object until one of the variables changes.
 
     Raises:
-        NovoicError: A setting has an invalid value. One line names all such settings and what they take.
+        SettingError: A setting has an invalid value. One line names all such settings and what they take.
     """
     return _read(tuple((name, value) for name in _NAMES if (value := os.environ.get(name))))
 
@@ -269,4 +281,4 @@ def _read(given: tuple[tuple[str, str], ...]) -> Settings:
         wrong = {str(entry["loc"][0]) for entry in error.errors(include_url=False, include_input=False)}
     # Raise outside the handler: a chained pydantic exception would show the values.
     refused = (str(each.refusal) for each in VARIABLES.values() if wrong.intersection(each.names))
-    raise NovoicError("; ".join(refused))
+    raise SettingError("; ".join(refused))

@@ -225,4 +225,4 @@ def test_a_wrong_setting_fails_the_definitions_in_one_line() -> None:
         text=True,
         check=False,
     )
-    assert done.stdout == "NovoicError('NOVOIC_PSEUDONYM_KEY takes 16 characters or more') None\n", done.stderr
+    assert done.stdout == "SettingError('NOVOIC_PSEUDONYM_KEY takes 16 characters or more') None\n", done.stderr

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.padding import Padding
 
 from novoic_assets import markdown
 from novoic_assets.cli.console import OUT, JsonOption, print_json
@@ -17,8 +18,6 @@ IntoOption = Annotated[Path | None, typer.Option(help="Write tables in Markdown 
 
 def features(as_json: JsonOption = False, into: IntoOption = None) -> None:  # noqa: FBT002 - a flag
     """Show every computed value: its formula, its unit, what makes it NaN, and its caveats."""
-    from rich.padding import Padding
-
     from novoic_assets.features import describe
     from novoic_assets.resources.configured import FeatureSettingsResource
 
@@ -44,8 +43,6 @@ def features(as_json: JsonOption = False, into: IntoOption = None) -> None:  # n
 
 def settings(as_json: JsonOption = False, into: IntoOption = None) -> None:  # noqa: FBT002 - a flag
     """Show every setting: its meaning, the values it takes, its default and its value in the environment."""
-    from rich.padding import Padding
-
     if into is not None:
         _rewrite(into, with_settings, "the settings and the S3 settings")
         return

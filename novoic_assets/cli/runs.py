@@ -118,9 +118,9 @@ def _materialize(raw: str, store: str, *, select: str | None, confirm_removal: b
 
 
 def _failures(result: "dg.ExecuteInProcessResult") -> list[str]:
-    messages = []
+    steps: dict[str, list[str]] = {}  # by message: several steps may fail for one reason
     for event in result.all_events:
         if event.is_step_failure:
             failure = event.step_failure_data.user_failure_data
-            messages.append(f"{event.step_key}: {failure.description if failure else 'failed'}")
-    return messages
+            steps.setdefault((failure and failure.description) or "failed", []).append(str(event.step_key))
+    return [f"{', '.join(names)}: {message}" for message, names in steps.items()]

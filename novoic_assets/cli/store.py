@@ -8,6 +8,7 @@ from rich.table import Column, Table
 
 from novoic_assets.cli.console import OUT, JsonOption, StoreOption, print_json
 from novoic_assets.errors import NovoicError
+from novoic_assets.reasons import DESCRIPTIONS, Reason
 
 if TYPE_CHECKING:
     from novoic_assets.storage.files import Storage
@@ -31,7 +32,6 @@ def quarantine(
     ] = False,
 ) -> None:
     """Show refused inputs by stage and reason."""
-    from novoic_assets.reasons import DESCRIPTIONS, Reason
     from novoic_assets.stages.quarantine import count_reasons, read_quarantine
 
     refused = read_quarantine(_tables(store))

@@ -5,6 +5,7 @@ others' values in place. A site adds its own family by an entry point or by the 
 (`parse_choice`), which also switches families off, without a change to the project.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -20,7 +21,7 @@ from novoic_assets.features.audio.pitch import PITCH
 from novoic_assets.features.audio.recording_facts import RECORDING
 from novoic_assets.features.audio.spectral import SPECTRAL
 from novoic_assets.features.audio.voice_quality import VOICE_QUALITY
-from novoic_assets.features.family import Family
+from novoic_assets.features.family import SPEAKERS, Batches, Cost, Family, Value
 from novoic_assets.features.text import discourse, lexical, syntactic, timing, word_vector
 from novoic_assets.features.text.session import TextFamily
 from novoic_assets.fingerprints import fingerprint
@@ -45,19 +46,16 @@ AUDIO_FAMILIES: Final[Mapping[str, AudioFamily]] = {
 }
 """The project's audio families by name, in order."""
 
+# A module for each text family: its NAME and VERSION, and a function of that name that makes it for a spaCy model.
+_TEXT_MODULES: Final = (word_vector, lexical, syntactic, discourse, timing)
+
 TEXT_FAMILIES: Final[Mapping[str, Callable[[str], TextFamily]]] = {
-    word_vector.NAME: word_vector.word_vector,
-    lexical.NAME: lexical.lexical,
-    syntactic.NAME: syntactic.syntactic,
-    discourse.NAME: discourse.discourse,
-    timing.NAME: timing.timing,
+    module.NAME: getattr(module, module.NAME) for module in _TEXT_MODULES
 }
 """The project's text families by name, in order: functions that make one for a spaCy model."""
 
 AUDIO_CODE_VERSION: Final = ", ".join(f"{family.name} {family.version}" for family in AUDIO_FAMILIES.values())
-TEXT_CODE_VERSION: Final = ", ".join(
-    f"{module.NAME} {module.VERSION}" for module in (word_vector, lexical, syntactic, discourse, timing)
-)
+TEXT_CODE_VERSION: Final = ", ".join(f"{module.NAME} {module.VERSION}" for module in _TEXT_MODULES)
 
 _Family = TypeVar("_Family", AudioFamily, TextFamily)
 
@@ -162,9 +160,11 @@ def _chosen(families: Sequence[_Family], choice: str) -> tuple[_Family, ...]:
             f" {', '.join(sorted(known))}"
         )
     chosen = tuple(family for family in families if family.name not in without)
-    names = [value.name for family in chosen for value in family.members]
-    if len(set(names)) < len(names):
-        raise NovoicError("an added family has a value whose name is taken; rename the value")
+    taken: set[str] = set()
+    for family in chosen:
+        if not taken.isdisjoint(family.value_names):
+            raise NovoicError(f"the added family {family.name} has a value whose name is taken; rename the value")
+        taken.update(family.value_names)
     return chosen
 
 
@@ -173,8 +173,37 @@ def _added(choice: str) -> tuple[Family, ...]:
     families: tuple[Family, ...] = added(
         ENTRY_POINTS, (AudioFamily, TextFamily), parse_choice(choice).added, setting="NOVOIC_FAMILIES"
     )
+    for family in families:
+        _check_parts(family)
     _check_names(families)
     return families
+
+
+def _check_parts(family: Family) -> None:
+    """Raise NovoicError if a part of a site's family is not what a family has there."""
+    cost, batches = family.cost, family.batches
+    seconds = (cost.session, cost.second, cost.word) if isinstance(cost, Cost) else (None,)
+    faults = {
+        "its name is not text": not isinstance(family.name, str),
+        "its version or settings are not text": not all(
+            isinstance(text, str) for text in (family.version, family.settings)
+        ),
+        "its members are not a tuple of one Value or more": not family.members
+        or not isinstance(family.members, tuple)
+        or not all(isinstance(value, Value) and isinstance(value.name, str) for value in family.members),
+        "its speakers are not of patient, investigator and all": not family.speakers
+        or not set(family.speakers) <= set(SPEAKERS),
+        "its cost is not a Cost with seconds of 0 or more": not all(
+            isinstance(each, int | float) and 0 <= each < math.inf for each in seconds
+        ),
+        "its batches are not Batches with a whole number of sessions, 1 or more": batches is not None
+        and not (isinstance(batches, Batches) and type(batches.sessions) is int and batches.sessions >= 1),
+    }
+    for fault, applies in faults.items():
+        if applies:
+            raise NovoicError(
+                f"the added family {family.name!r} cannot be used: {fault}; fix its package, or remove it"
+            )
 
 
 def _check_names(added: Sequence[Family]) -> None:

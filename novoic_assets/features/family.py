@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SCHEMA_VERSION: Final = "2"
-"""Raise it whenever a value is removed, renamed or moved: readers of datasets rely on names and places."""
+"""Raise it whenever a value is removed, renamed or moved: readers of datasets rely on names and positions."""
 
 Speaker = Literal["patient", "investigator", "all"]
 PATIENT: Final = "patient"
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
 
 class Undefined(StrEnum):
-    """Why a value is NaN. Published arrays hold a reason's place in this list, counted from 1; 0 means a number."""
+    """Why a value is NaN. Published arrays hold a reason's position in this list, counted from 1; 0 means a number."""
 
     NO_SPEECH = "no_speech"
     """The speaker says nothing."""

@@ -44,7 +44,7 @@ def matrix(column: pa.ChunkedArray, family: Family, speaker: Speaker) -> tuple[N
         speaker: The speaker.
 
     Returns:
-        float32, shape (n, d); and uint8, shape (n, d): 0 for a number, else the place of the reason in `REASONS`,
+        float32, shape (n, d); and uint8, shape (n, d): 0 for a number, else the position of the reason in `REASONS`,
         counted from 1.
 
     Raises:

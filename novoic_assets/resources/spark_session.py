@@ -215,14 +215,14 @@ def _listens(address: tuple[str, int]) -> bool:
 def _pod() -> dict[str, str]:
     """Give the Spark settings that describe the run's own pod, from variables that the Helm values set."""
     known = settings()
-    place = {
+    of_pod = {
         "spark.driver.host": known.pod_ip,
         "spark.driver.bindAddress": known.pod_ip,
         # Executors belong to this pod: Kubernetes deletes them with it, however the pod ends.
         "spark.kubernetes.driver.pod.name": known.pod_name,
         "spark.kubernetes.namespace": known.pod_namespace,
     }
-    return {name: value for name, value in place.items() if value}
+    return {name: value for name, value in of_pod.items() if value}
 
 
 def _is_kubernetes(master: str) -> bool:

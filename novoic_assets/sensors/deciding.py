@@ -25,7 +25,7 @@ _LONGEST_PAUSE: Final = 3600.0  # s
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do.
+    """Whether to start a run now.
 
     Attributes:
         run: Whether to start a run.

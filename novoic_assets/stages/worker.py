@@ -4,12 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import pyarrow as pa
 from more_itertools import chunked
 
-from novoic_assets.errors import NovoicError, type_and_place
+from novoic_assets.errors import ModelError, NovoicError, SettingError, StorageError, type_and_place
 from novoic_assets.features import catalogue
 from novoic_assets.features.family import Batches, Family
 from novoic_assets.reasons import OK, Reason, Refused
@@ -81,6 +81,9 @@ class SingleSessionWorker(SessionWorker):
             yield columns.row if isinstance(columns, Failed) else done(task, columns)
 
 
+STOPPING: Final = (StorageError, SettingError, ModelError)
+"""Errors that are not one input's fault: they stop the run. The text of any other error may quote the input."""
+
 _Result = TypeVar("_Result")
 
 
@@ -103,9 +106,9 @@ def attempt(task: Task, compute: Callable[[Task], _Result]) -> _Result | Failed:
         return compute(task)
     except Refused as refused:
         return Failed({"session": task["session"], "reason": str(refused.reason)})
-    except NovoicError:
+    except STOPPING:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, it must cost this session only
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it must cost this session only
         return Failed(failed(task["session"], error))
 
 
@@ -195,9 +198,9 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
             failure = ""
             try:
                 _started[key] = batches.start(self.device)
-            except NovoicError:
+            except STOPPING:
                 raise
-            except Exception as error:  # noqa: BLE001 - a family of a site may raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a family of a site may raise anything
                 failure = type_and_place(error)
             if failure:
                 raise NovoicError(
@@ -210,8 +213,10 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
         return [(family, family.batches) for family in self.families() if family.batches is not None]
 
     def _rows(self, tasks: Sequence[Task]) -> Iterator[Row]:
+        families = self.families()
+
         def opened(task: Task) -> _Opened:
-            return self.open(task, [family for family in self.families() if family.name in task["compute"]])
+            return self.open(task, [family for family in families if family.name in task["compute"]])
 
         sessions = [attempt(task, opened) for task in tasks]
         for family, batches in self._batched():
@@ -237,9 +242,9 @@ class FeatureWorker(SessionWorker, Generic[_Family, _Opened]):
         batch = [session for index in indices if not isinstance(session := sessions[index], Failed)]
         try:
             self.batch(family, compute, batch)
-        except NovoicError:
+        except STOPPING:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must cost no more than one session
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, it must cost no more than one session
             if len(indices) == 1:
                 sessions[indices[0]] = Failed(failed(tasks[indices[0]]["session"], error))
                 return

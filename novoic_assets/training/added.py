@@ -143,7 +143,7 @@ def _files_of(entry: DatasetFiles, published: Published, taken: set[str]) -> tup
     try:
         given = entry.write(published)
         files = dict(given) if isinstance(given, Mapping) else {"": None}
-    except Exception as error:  # noqa: BLE001 - another package's code may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - another package's code may raise anything
         return {}, type_and_place(error)
     if not all(isinstance(data, bytes) for data in files.values()):
         return {}, "it must return a mapping of file names to bytes"

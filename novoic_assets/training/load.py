@@ -168,13 +168,13 @@ def _by_modality(
     """The attributes of `TrainingData` for each modality."""
     found = {}
     for modality in MODALITIES:
-        name, places = modality.name, columns[modality.name].places
-        chosen = np.ix_(rows, places)
+        name, positions = modality.name, columns[modality.name].positions
+        chosen = np.ix_(rows, positions)
         found[f"X_{name}"] = arrays[f"X_{name}_{speaker}"][chosen]
         found[f"mask_{name}"] = np.isfinite(found[f"X_{name}"])
         found[f"reason_{name}"] = arrays[f"reason_{name}_{speaker}"][chosen]
         found[f"status_{name}"] = arrays[f"status_{name}_{speaker}"][rows]
-        found[f"{name}_names"] = arrays[f"{name}_names"][places]
+        found[f"{name}_names"] = arrays[f"{name}_names"][positions]
         if modality.covariates:
             found[modality.covariates] = arrays[modality.covariates][rows]
             found[f"{modality.covariates}_names"] = arrays[f"{modality.covariates}_names"]
@@ -185,7 +185,7 @@ def _by_modality(
 class _Columns:
     """The chosen columns of a matrix: the index and the family of each."""
 
-    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
     families: NDArray[np.str_]
 
 
@@ -200,8 +200,8 @@ def _columns(described: Mapping[str, Sequence[Mapping[str, Any]]], chosen: Seque
     columns = {}
     for modality, families in published.items():
         of_column = np.array([family["name"] for family in families for _ in family["values"]], dtype=np.str_)
-        places = np.arange(len(of_column)) if chosen is None else np.flatnonzero(np.isin(of_column, list(chosen)))
-        columns[modality] = _Columns(places, of_column[places])
+        positions = np.arange(len(of_column)) if chosen is None else np.flatnonzero(np.isin(of_column, list(chosen)))
+        columns[modality] = _Columns(positions, of_column[positions])
     return columns
 
 

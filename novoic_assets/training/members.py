@@ -91,18 +91,18 @@ def members(cohort: Cohort, sources: Sources) -> tuple[list[Member], Flow]:
         if isinstance(found, str):
             quarantined[found] += 1
             continue
-        patient, places = found
+        patient, positions = found
         label = cohort.classify(patient)
         if isinstance(label, Exclusion):
             excluded[str(label)] += 1
         else:
-            included.append(Member(session, patient, label, places))
+            included.append(Member(session, patient, label, positions))
     return included, Flow(len(sessions), len(included), dict(excluded), dict(quarantined))
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    place: int
+    position: int
     reason: str
     patient: str
 
@@ -110,7 +110,7 @@ class _Row:
 def _usable(rows: Mapping[str, _Row | None], sources: Sources) -> tuple[Patient, Mapping[str, int]] | str:
     """A session's patient and rows, or what is missing, or the stage that refused the session."""
     patient: Patient | str = "no_metadata"
-    places = {}
+    positions = {}
     for modality in MODALITIES:
         row = rows[modality.name]
         if row is None or row.reason == modality.missing:
@@ -121,8 +121,8 @@ def _usable(rows: Mapping[str, _Row | None], sources: Sources) -> tuple[Patient,
             patient = _patient(row.patient, sources)
             if isinstance(patient, str):
                 return patient
-        places[modality.name] = row.place
-    return patient if isinstance(patient, str) else (patient, places)
+        positions[modality.name] = row.position
+    return patient if isinstance(patient, str) else (patient, positions)
 
 
 def _patient(patient: str, sources: Sources) -> Patient | str:
@@ -133,8 +133,8 @@ def _patient(patient: str, sources: Sources) -> Patient | str:
 def _rows_by_session(table: pa.Table) -> dict[str, _Row]:
     patients = table["patient"].to_pylist() if "patient" in table.column_names else [""] * table.num_rows
     return {
-        session: _Row(place, reason, patients[place])
-        for place, (session, reason) in enumerate(
+        session: _Row(position, reason, patients[position])
+        for position, (session, reason) in enumerate(
             zip(table["session"].to_pylist(), table["reason"].to_pylist(), strict=True)
         )
     }

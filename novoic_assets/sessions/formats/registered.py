@@ -100,11 +100,13 @@ def _check(entry: TranscriptFormat) -> None:
     fault = ""
     if not _matches(_NAME, entry.name):
         fault = "its name is not an identifier in lower case"
-    elif not entry.extensions or not all(_matches(_EXTENSION, extension) for extension in entry.extensions):
+    elif not isinstance(entry.extensions, tuple) or not entry.extensions:
+        fault = "its extensions are not a tuple of one or more"
+    elif not all(_matches(_EXTENSION, extension) for extension in entry.extensions):
         fault = "its extensions are not in lower case with a dot, such as .xml"
     elif not _matches(_VERSION, entry.version):
         fault = "its version is not made of letters, digits, dots, - and _"
-    elif not set(entry.reasons) <= CONTENT_REASONS:
+    elif not isinstance(entry.reasons, frozenset) or not entry.reasons <= CONTENT_REASONS:
         fault = "it gives reasons that are not about the content of a file"
     if fault:
         raise NovoicError(

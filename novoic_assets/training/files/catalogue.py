@@ -30,6 +30,8 @@ def added_files() -> tuple[DatasetFiles, ...]:
     """
     found: tuple[DatasetFiles, ...] = added(ENTRY_POINTS, DatasetFiles)
     names = [entry.name for entry in (*VERSION_FILES, *found)]
+    if not all(isinstance(name, str) for name in names):
+        raise NovoicError(f"an entry point of {ENTRY_POINTS} has a kind of file whose name is not text")
     if len(set(names)) < len(names):
         raise NovoicError(f"two kinds of file have the same name, one of them by an entry point of {ENTRY_POINTS}")
     if not all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names):

@@ -1,6 +1,7 @@
 """The registered formats: the project's own, and those of installed packages."""
 
 import pickle
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +56,7 @@ CONFLICTS = {
     "the extension of another": ("replace(LINES, extensions=('.xml',))", "has the extension .xml"),
     "an extension in upper case": ("replace(LINES, extensions=('.Lines',))", "its extensions are not in lower case"),
     "an extension without a dot": ("replace(LINES, extensions=('lines',))", "its extensions are not in lower case"),
-    "no extension": ("replace(LINES, extensions=())", "its extensions are not in lower case"),
+    "no extension": ("replace(LINES, extensions=())", "its extensions are not a tuple of one or more"),
     "an invalid name": ("replace(LINES, name='the lines')", "its name is not an identifier"),
     "a version of two words": ("replace(LINES, version='2, xml 3')", "its version is not made of"),
     "a version that is a number": ("replace(LINES, version=2)", "its version is not made of"),
@@ -64,7 +65,7 @@ CONFLICTS = {
         "it gives reasons that are not",
     ),
     "another class": ("LINES.parse", "is not an object of TranscriptFormat"),
-    "a failing import": ("1 / 0", "cannot be imported (ZeroDivisionError)"),
+    "a failing import": ("1 / 0", "cannot be imported (ZeroDivisionError at lab_wrong.py:"),
 }
 
 
@@ -162,3 +163,16 @@ def test_what_a_broken_parser_returns_is_not_stored() -> None:
     returned: Any = {"patient": "P"}
     with pytest.raises(TypeError):
         replace(XML, parse=lambda data, context: returned).read(b"", CONTEXT)
+
+
+def test_the_example_in_the_docs_is_a_format() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "data-formats.md").read_text()
+    (source,) = re.findall(r"```python\n(from novoic_assets\.reasons.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(source, names)
+    lines = names["LINES"]
+    parsed = lines.read(lines.example, ParseContext(session="S1"))
+    assert [word.text for segment in parsed.segments for word in segment.words] == ["hello"]
+    with pytest.raises(Refused) as caught:
+        lines.read(b"no line of it", ParseContext(session="S1"))
+    assert caught.value.reason == Reason.MALFORMED_TRANSCRIPT
