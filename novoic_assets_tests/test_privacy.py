@@ -219,14 +219,14 @@ class Scenes:
             self._command("failures of checks and datasets", "materialize", "--raw", "raw")
 
     def _failing_stages(self) -> None:
-        from novoic_assets.assets import features, raw
+        from novoic_assets.assets import raw
         from novoic_assets.engines.pool import PoolEngine
-        from novoic_assets.stages import listing
+        from novoic_assets.stages import audio, listing
 
         for scene, owner, name in (
             ("a failure of the metadata", raw, "parse_metadata"),
             ("a failure of the listing", listing, "session_files"),
-            ("a failure of a stage", features, "_turns"),
+            ("a failure of a stage", audio, "_turns"),
             ("a failure of the engine", PoolEngine, "map"),
         ):
             with pytest.MonkeyPatch.context() as patch:

@@ -123,14 +123,15 @@ def same_rows_as_the_pool(lab: Lab, engine: SparkEngine) -> None:
     raw = Storage(str(lab.raw), "NOVOIC_RAW")
     for stage in (
         ParsedStage(raw, lab.tables),
-        TextStage(lab.tables, FeatureSettingsResource()),
-        AudioStage(raw, lab.tables, FeatureSettingsResource()),
+        TextStage(lab.tables, FeatureSettingsResource().compute_text),
+        AudioStage(lab.tables, FeatureSettingsResource().compute_audio(raw)),
     ):
         upstream = stage.upstream()
         tasks = upstream.tasks(list(upstream.wanted))
-        families = [list(upstream.wanted[session].families) for session in tasks["session"].to_pylist()]
+        wanted = [upstream.wanted[session] for session in tasks["session"].to_pylist()]
+        families = [list(each.families) for each in wanted]
         tasks = tasks.append_column("compute", pa.array(families, pa.list_(pa.string())))
-        costs = [upstream.wanted[session].cost for session in tasks["session"].to_pylist()]
+        costs = [stage.cost(each, names) for each, names in zip(wanted, families, strict=True)]
         with PoolEngine(1) as pool:
             expected = pa.Table.from_batches(pool.map(stage.function(), tasks, costs))
         found = pa.Table.from_batches(engine.map(stage.function(), tasks, costs))
