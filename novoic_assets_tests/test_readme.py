@@ -25,7 +25,7 @@ README = (REPOSITORY / "README.md").read_text()
 THE_CODE = README.partition("\n## The code\n")[2]
 CLEARLY = 0.75  # the least AUC that the README may call close to 1
 # In the copy `make test` runs one file: otherwise it would run these tests again, without end.
-NARROWED = {"make test": {"PYTEST_ADDOPTS": "novoic_assets_tests/sessions/test_listing.py"}}
+NARROWED = {"make test": {"PYTEST_ADDOPTS": "novoic_assets_tests/stages/test_listing.py"}}
 # These serve until they are stopped; test_ui.py and sensors/test_daemon.py test what they start.
 SERVERS = dict.fromkeys(("make ui", "NOVOIC_AUTOMATION=new_data,nightly make ui"), "dagster dev -w workspace.yaml")
 
