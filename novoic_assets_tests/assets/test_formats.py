@@ -95,7 +95,7 @@ def test_a_format_that_cannot_be_used_stops_the_listing_with_one_line(lab: Lab, 
         again = run(lab)
     assert not again.success
     assert (
-        "the entry point wrong of novoic_assets.transcript_formats cannot be imported (AttributeError)"
+        "the entry point wrong of novoic_assets.transcript_formats cannot be imported (AttributeError at "
         in (again.failures()["raw_transcripts"])
     )
 
