@@ -248,11 +248,11 @@ def test_the_figures_of_the_guide_are_those_that_were_measured() -> None:
     assert f"{volume['sessions']:,} sessions are {minutes:.1f} minutes of CPU" in guide
     assert f"the audio, {gigabytes:.0f} GB" in guide
     assert f"{minutes * factor / 60:.2f} core-hours" in guide
-    rtf, speed = measured["audio"]["figures"]["families"]["all"], measured["text"]["figures"]["words_per_s"]
-    hours = minutes / 60 + volume["hours"] * rtf + volume["words"] / speed / 3600
+    longest = measured["sessions"]["figures"]["lengths"][-1]
+    hours = 1500 * longest["runs"]["2"]["cpu_s"] / (longest["sessions"] * longest["seconds"])
     prose = " ".join(guide.split())
-    assert f"All families together take {hours:.1f} core-hours: {minutes:.1f} minutes of that run" in prose
-    assert f"{rtf:.4f} of real time for audio, and {volume['words']:,} words at {speed:,.0f} a second" in prose
+    assert f"All families together take {hours:.1f} core-hours, at the rate of sessions of 17 minutes" in prose
+    assert longest["seconds"] == 17 * 60
     assert f"{hours * factor:.1f} hours ÷ *c* with Spark: some {60 * hours * factor / 16:.0f} minutes on 16" in prose
     rows = re.findall(r"^\| (\d+)[^|]*\| (\d+) \|[^|]*\| (\d+) min \| (\d+) min \|$", guide, re.MULTILINE)
     assert len(rows) == 3
